@@ -1,0 +1,1 @@
+"""The process: settings, life cycle, control hub, supervision, command line."""

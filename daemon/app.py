@@ -1,0 +1,269 @@
+"""The composition root: everything is made, started and stopped here, in an order that fits one screen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from daemon import places
+from daemon.control import ControlHub
+from daemon.exit_codes import ExitCode
+from daemon.outlook import outlook
+from daemon.page_picture import PagePreview
+from daemon.roles import Roles
+from daemon.service.notify import Notifier
+from daemon.settings import Loaded, Settings
+from daemon.sink_thread import SinkThread
+from daemon.status import status_of
+from daemon.view import Outlook, View
+from pipeline import kinds
+from pipeline.errors import PhospheneError
+from pipeline.frame import Size
+from pipeline.geometry import canvas_for
+from pipeline.messages import Event, LiveState
+from pipeline.models.native_size import native_edge
+from pipeline.sink import OutputFormat, Sink
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.1
+SINKS_END_S: Final = 1.2  # a recorder finishes its file; a hung device does not keep the program
+
+
+class Host:
+    """The process that outlives camera and engine: control, pictures out, HTTP; it never imports torch."""
+
+    def __init__(self, loaded: Loaded, on_event: Callable[[Event], None]) -> None:
+        settings = self.settings = loaded.settings
+        self.started = time.monotonic()
+        self.address = ""
+        self.control = ControlHub(loaded, status=self.status)
+        self.control.subscribe(on_event)
+        self.canvas = canvas_of(settings)
+        self.roles = Roles(settings, self.canvas, lambda: self.control.state, self.control.emit, self._look)
+        self._outlook = Outlook()
+        self._effects: queue.SimpleQueue[LiveState | None] = queue.SimpleQueue()
+        self._effects_thread = threading.Thread(target=self._carry_out, name="effects", daemon=True)
+        output = OutputFormat(settings.output.size, settings.output.fps)
+        self.preview = kinds.load("pipeline.sinks", "preview").create(_preview_options(settings), output)
+        self.sinks = [
+            SinkThread(choice.kind, self._sink_maker(choice.kind, choice.options), self._view(), output, self.control.emit)
+            for choice in settings.sinks
+        ]
+        self.stopping = asyncio.Event()
+        self.notifier = Notifier()
+        self.control.on_state(self._changed)
+        self.control.on_settings(self._adopt)
+
+    # ------------------------------------------------------------ life
+
+    async def serve(self, *, seconds: float | None, frames: int | None, on_address: Callable[[str], None]) -> ExitCode:
+        """Run until asked to stop. Pictures first, then children, then the page."""
+        self._look()
+        for sink in self.sinks:
+            sink.start()
+        self.roles.start()
+        self._effects_thread.start()
+        done = asyncio.create_task(self._until_done(seconds, frames))
+        page = asyncio.create_task(self._page(on_address))
+        try:
+            await asyncio.wait({done, page}, return_when=asyncio.FIRST_COMPLETED)
+            if page.done():
+                page.result()  # it serves until it is cancelled: what ended it is an error
+        finally:
+            self.notifier.stopping()
+            ending = asyncio.create_task(asyncio.to_thread(self._end))
+            for task in (done, page):
+                task.cancel()
+            await asyncio.gather(done, page, ending, return_exceptions=True)
+            self.control.close()
+        return ExitCode.OK
+
+    async def _page(self, on_address: Callable[[str], None]) -> None:
+        """The HTTP side; imported here, when the first pictures are on their way already."""
+        from integrations.web.api import Extras
+        from integrations.web.auth import StreamKey
+        from integrations.web.server import build_app, serve
+
+        web = self.settings.web
+        app = build_app(
+            self.control,
+            PagePreview(self.preview),
+            token=places.token(),
+            stream_key=StreamKey(places.stream_key_file()),
+            settings_schema=Settings.model_json_schema(),
+            extras=Extras(config=self._config, reload=self.reload, stop=self.stop),
+        )
+
+        def bound(port: int) -> None:
+            self.address = f"http://{web.host}:{port}"
+            on_address(self.address)
+            self.notifier.ready()
+
+        await serve(app, web.host, web.port, bound)
+
+    def stop(self) -> None:
+        """Ask the daemon to end; call from the event loop's thread."""
+        self.stopping.set()
+
+    async def _until_done(self, seconds: float | None, frames: int | None) -> None:
+        deadline = time.monotonic() + seconds if seconds is not None else None
+        while not self.stopping.is_set():
+            self.roles.watch()
+            self._look()
+            self._ping()
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            if frames is not None and self.roles.counts.get("frames_out", 0) >= frames:
+                return
+            if self.roles.source.status == "ended" and time.monotonic() - self.roles.source.since > self.settings.hold_s:
+                return
+            try:
+                await asyncio.wait_for(self.stopping.wait(), TICK_S)
+            except asyncio.TimeoutError:
+                continue
+
+    def _end(self) -> None:
+        self._effects.put(None)
+        for sink in self.sinks:
+            sink.stop()
+        self.roles.stop()
+        deadline = time.monotonic() + SINKS_END_S
+        for sink in self.sinks:
+            sink.join(max(0.0, deadline - time.monotonic()))
+
+    def _ping(self) -> None:
+        """The service manager's watchdog hears from us only while every open sink sends."""
+        stuck = [sink.kind for sink in self.sinks if sink.stuck()]
+        if not stuck:
+            self.notifier.watchdog()
+
+    # ------------------------------------------------------------ state
+
+    def _changed(self, state: LiveState) -> None:
+        """On the thread that submitted: viewers see the new mode with their next frame; the slow part follows."""
+        self._look()
+        self._effects.put(state)
+
+    def _carry_out(self) -> None:
+        while (state := self._effects.get()) is not None:
+            while not self._effects.empty():  # only the newest matters
+                newer = self._effects.get()
+                if newer is None:
+                    return
+                state = newer
+            self.roles.apply(state)
+
+    def _adopt(self, settings: Settings, changed: frozenset[str]) -> None:
+        """Reloaded settings: what the hub found to apply to a running daemon."""
+        self.settings = settings
+        self.roles.adopt(settings, restart_capture=any(key.split(".")[0] == "source" for key in changed))
+        self._look()
+
+    def reload(self) -> dict[str, Any]:
+        """Read the configuration again. Raises PhospheneError when it is bad; the old one then stays."""
+        done = self.control.reload()
+        return {"live": list(done.live), "needs_restart": list(done.waiting)}
+
+    def _config(self) -> dict[str, Any]:
+        return self.settings.model_dump(mode="json")
+
+    def _look(self) -> None:
+        self._outlook = outlook(
+            self.settings, self.control.state, self.roles.source, self.roles.engine, self.roles.engine_interval_s
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Everything `phosphene status` prints."""
+        return status_of(self)
+
+    # ------------------------------------------------------------ sinks
+
+    def _view(self) -> View:
+        return View(self.settings.output.size, self.roles.styled.reader(), self.roles.raw.reader, lambda: self._outlook)
+
+    def _sink_maker(self, kind: str, options: Any) -> Callable[[OutputFormat], Sink]:
+        if kind == "preview":
+            return lambda output: self.preview
+        module = kinds.load("pipeline.sinks", kind)
+        return lambda output: module.create(options, output)
+
+
+def canvas_of(settings: Settings) -> Size:
+    """What the model paints on: as configured, or the output's aspect at the model's own number of pixels."""
+    if settings.model.size != "auto":
+        return settings.model.size
+    return canvas_for(settings.output.size, native_edge(settings.model.name) ** 2).size
+
+
+def run(
+    loaded: Loaded,
+    *,
+    seconds: float | None = None,
+    frames: int | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    on_host: Callable[[Host], None] = lambda host: None,
+    on_address: Callable[[str], None] = lambda address: None,
+) -> ExitCode:
+    """The daemon in the foreground, from the lock to the last frame. Raises PhospheneError when it cannot start.
+
+    on_event: every event, on a thread of its own. on_host: given the host before it starts (its `status()` feeds a status line). on_address: given the
+    page's address once it answers; other commands find it by then.
+    """
+
+    def announce(address: str) -> None:
+        places.announce(address)
+        on_address(address)
+
+    with places.lock():
+
+        async def main() -> ExitCode:
+            host = Host(loaded, on_event)
+            on_host(host)
+            interrupted = _end_on_signals(host)
+            code = await host.serve(seconds=seconds, frames=frames, on_address=announce)
+            return ExitCode.INTERRUPTED if interrupted.is_set() else code
+
+        return asyncio.run(main())
+
+
+def _end_on_signals(host: Host) -> threading.Event:
+    """SIGTERM and Ctrl-C stop in order; a second Ctrl-C ends at once; SIGHUP reads the configuration again."""
+    interrupted = threading.Event()
+
+    def interrupt() -> None:
+        if interrupted.is_set():
+            os._exit(ExitCode.INTERRUPTED)  # the children see their pipes close
+        interrupted.set()
+        host.stop()
+
+    if sys.platform == "win32":
+        signal.signal(signal.SIGINT, lambda *_: interrupt())
+        return interrupted
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    loop.add_signal_handler(signal.SIGTERM, host.stop)
+    loop.add_signal_handler(signal.SIGHUP, lambda: threading.Thread(target=_reload_quietly, args=(host,), daemon=True).start())
+    return interrupted
+
+
+def _reload_quietly(host: Host) -> None:
+    try:
+        host.reload()
+    except PhospheneError as error:
+        log.warning("reload: %s", error)  # the event has told everybody already
+
+
+def _preview_options(settings: Settings) -> Any:
+    for choice in settings.sinks:
+        if choice.kind == "preview":
+            return choice.options
+    return kinds.load("pipeline.sinks", "preview").Options()

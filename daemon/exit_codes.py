@@ -1,0 +1,57 @@
+"""Exit codes of `phosphene`, stable between versions; explained in docs/exit-codes.md."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from pipeline.errors import EngineError, ModelError, PhospheneError, SinkError, SourceError
+
+
+class ExitCode(IntEnum):
+    """What a script may rely on."""
+
+    OK = 0
+    FAILED = 1  # anything without a code of its own
+    USAGE = 2  # unknown command, option or argument
+    CONFIG = 3  # the configuration cannot be used
+    NOT_RUNNING = 4  # the command needs a running daemon
+    ALREADY_RUNNING = 5  # the lock is held; the message says by which process
+    DEVICE = 6  # a source or sink cannot be opened
+    MODEL = 7  # the model or engine cannot be used
+    REFUSED = 8  # the daemon understood the command and refused it (unknown style, value out of range)
+    WARNINGS = 10  # doctor: it will run, with something missing
+    PROBLEMS = 11  # doctor: it will not run as configured
+    INTERRUPTED = 130  # Ctrl-C
+
+
+class NotRunning(PhospheneError):
+    """No daemon answers."""
+
+
+class AlreadyRunning(PhospheneError):
+    """Another daemon of this user holds the lock."""
+
+
+class Refused(PhospheneError):
+    """The running daemon refused a command."""
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """The code that an error ends the program with."""
+    from daemon.config_errors import ConfigError
+
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    for kind, code in (
+        (ConfigError, ExitCode.CONFIG),
+        (NotRunning, ExitCode.NOT_RUNNING),
+        (AlreadyRunning, ExitCode.ALREADY_RUNNING),
+        (Refused, ExitCode.REFUSED),
+        (SourceError, ExitCode.DEVICE),
+        (SinkError, ExitCode.DEVICE),
+        (ModelError, ExitCode.MODEL),
+        (EngineError, ExitCode.MODEL),
+    ):
+        if isinstance(error, kind):
+            return code
+    return ExitCode.FAILED

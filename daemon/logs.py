@@ -1,0 +1,77 @@
+"""The daemon's log: to a file of the state folder, or to standard error; secrets never get in."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+MAX_BYTES: Final = 5_000_000
+KEPT: Final = 3
+FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+_PATTERNS: Final = (
+    re.compile(r"(?i)(bearer\s+)[^\s\"',;]+"),
+    re.compile(r"(?i)((?:[?&#]|\b)(?:token|key|stream_key|password|secret)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"),
+)
+
+
+class Redact(logging.Filter):
+    """Puts *** for the known secrets, and for what stands where a secret does (Bearer …, token=…, key=…).
+
+    Works on the finished text, tracebacks included, so it belongs on handlers.
+    """
+
+    def __init__(self, *secrets: str) -> None:
+        super().__init__()
+        self._secrets = [secret for secret in secrets if len(secret) >= 8]
+
+    def add(self, secret: str) -> None:
+        """Hide one more secret from now on."""
+        if len(secret) >= 8:
+            self._secrets.append(secret)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self.clean(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = self.clean(record.exc_text)
+        return True
+
+    def clean(self, text: str) -> str:
+        """`text` without secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        for pattern in _PATTERNS:
+            text = pattern.sub(r"\1***", text)
+        return text
+
+
+def set_up(level: str, redact: Redact, file: Path | None = None) -> None:
+    """Send the log to `file` (rotated at 5 MB, three kept), or to standard error where it is None."""
+    handler: logging.Handler
+    if file is None:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    else:
+        handler = logging.handlers.RotatingFileHandler(file, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8")
+        handler.setFormatter(logging.Formatter(FORMAT))
+        file.chmod(0o600)
+    handler.addFilter(redact)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    set_level(level)
+    logging.captureWarnings(True)
+
+
+def set_level(level: str) -> None:
+    """debug, info, warning or error; other people's libraries stay at warning unless it is debug."""
+    logging.getLogger().setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    for ours in ("daemon", "pipeline", "integrations", "phosphene"):
+        logging.getLogger(ours).setLevel(level.upper())

@@ -1,0 +1,1 @@
+"""How the operating system starts the daemon by itself."""

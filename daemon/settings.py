@@ -1,0 +1,399 @@
+"""The one schema: every setting with its default, bounds, help and when a change of it applies.
+
+Command-line help, the page's controls, the JSON schema, `config.yaml`'s comments and validation come from here.
+What a source or sink takes is declared in that kind's own file (see `daemon.choice`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from daemon.choice import Choice, SinkChoice, SourceChoice, fault
+from daemon.config_errors import KeyPath, Origin, did_you_mean
+from daemon.ladder import OnFault
+from pipeline import kinds
+from pipeline.frame import Size
+from pipeline.geometry import Fit, Upscale
+from pipeline.messages import GuidanceForm, LiveState, Similarity, Style
+from pipeline.options import Options, setting
+
+# ---------------------------------------------------------------- types of values
+
+
+def _size(given: Any) -> Any:
+    if isinstance(given, str):
+        match = re.fullmatch(r"\s*(\d{1,5})\s*[x×*]\s*(\d{1,5})\s*", given, re.IGNORECASE)
+        if match is None:
+            raise fault(f"{given!r} is not a size", "write WIDTHxHEIGHT, as in 1280x720")
+        return Size(int(match[1]), int(match[2]))
+    if isinstance(given, list | tuple) and len(given) == 2 and all(type(n) is int for n in given):
+        return Size(*given)
+    raise fault(f"{given!r} is not a size", "write WIDTHxHEIGHT, as in 1280x720")
+
+
+def _output_size(given: Any) -> Size:
+    size: Size = _size(given)
+    if size.width % 2 or size.height % 2:
+        even = Size(size.width // 2 * 2, size.height // 2 * 2)
+        raise fault(
+            f"{size} is odd, and cameras carry colour for pairs of pixels", f"use even numbers, as in {even}"
+        )
+    if not (64 <= size.width <= 7680 and 64 <= size.height <= 4320):
+        raise fault(f"{size} is out of range", "use 64x64 to 7680x4320")
+    return size
+
+
+def _model_size(given: Any) -> Size | Literal["auto"]:
+    if given == "auto":
+        return "auto"
+    size: Size = _size(given)
+    if size.width % 32 or size.height % 32:
+        near = Size(max(64, round(size.width / 32) * 32), max(64, round(size.height / 32) * 32))
+        raise fault(f"{size} is not made of multiples of 32", f"use {near}, or auto")
+    if not (64 <= size.width <= 2048 and 64 <= size.height <= 2048):
+        raise fault(f"{size} is out of range", "use 64x64 to 2048x2048, or auto")
+    return size
+
+
+def _threads(given: Any) -> int | Literal["auto"]:
+    if given == "auto":
+        return "auto"
+    if isinstance(given, str) and given.isdecimal():
+        given = int(given)
+    if type(given) is not int or not 1 <= given <= 256:
+        raise fault(f"{given!r} is not a number of threads", "use 1 to 256, or auto")
+    return int(given)
+
+
+def _loras(given: Any) -> tuple[tuple[str, float], ...]:
+    if isinstance(given, list | tuple):
+        given = (
+            {item: 1.0 if isinstance(item, str) else None for item in given}
+            if _all_str(given)
+            else dict(given)
+        )
+    if not isinstance(given, dict):
+        raise fault("LoRAs are a mapping of file or name to weight", "write {name: 0.8}, or {} for none")
+    for name, weight in given.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not -4 <= weight <= 4:
+            raise fault(f"the weight of LoRA {name!r} is {weight!r}", "use a number from -4 to 4")
+    return tuple((str(name), float(weight)) for name, weight in given.items())
+
+
+def _all_str(items: Any) -> bool:
+    return all(isinstance(item, str) for item in items)
+
+
+def _t_index_list(given: Any) -> tuple[int, ...]:
+    mend = "write 1 to 8 rising numbers from 0 (all noise) to 49 (none), as in [25, 45]"
+    if isinstance(given, str):
+        given = [part for part in re.split(r"[\s,\[\]]+", given) if part]
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = [given]
+    try:
+        steps = tuple(int(t) for t in given if not isinstance(t, bool | float))
+    except (TypeError, ValueError):
+        raise fault(f"{given!r} is not a list of steps", mend) from None
+    rising = all(a < b for a, b in zip(steps, steps[1:], strict=False))
+    if len(steps) != len(given) or not 1 <= len(steps) <= 8 or not rising or steps[0] < 0 or steps[-1] > 49:
+        raise fault(f"{list(given)} is not a list of steps", mend)
+    return steps
+
+
+def _text(given: Any) -> Any:
+    if isinstance(given, str) and (bad := re.search(r"[\x00-\x08\x0b-\x1f\x7f]", given)):
+        raise fault(f"holds the control character U+{ord(bad[0]):04X}", "remove it")
+    return given
+
+
+_AS_TEXT = PlainSerializer(str, return_type=str)
+OutputSize = Annotated[Size, BeforeValidator(_output_size), _AS_TEXT, WithJsonSchema({"type": "string"})]
+ModelSize = Annotated[
+    Size | Literal["auto"], BeforeValidator(_model_size), _AS_TEXT, WithJsonSchema({"type": "string"})
+]
+Threads = Annotated[int | Literal["auto"], BeforeValidator(_threads)]
+Loras = Annotated[
+    tuple[tuple[str, float], ...],
+    BeforeValidator(_loras),
+    PlainSerializer(dict, return_type=dict[str, float]),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "number"}}),
+]
+Steps = Annotated[tuple[int, ...], BeforeValidator(_t_index_list)]
+Text = Annotated[str, BeforeValidator(_text)]
+
+# ---------------------------------------------------------------- sections
+
+
+class ModelSettings(Options):
+    """What paints. `model: NAME` alone is accepted."""
+
+    name: str = setting(
+        "builtin",
+        "builtin, a local diffusers folder, a hub id (stabilityai/sd-turbo) or one .safetensors file",
+        applies="rebuild",
+        min_length=1,
+    )
+    vae: str | None = setting(
+        None, "tiny VAE to use instead of the model's own: a folder or hub id", applies="rebuild"
+    )
+    loras: Loras = setting({}, "LoRAs fused at load, as {file or hub id: weight}", applies="rebuild")
+    size: ModelSize = setting(
+        "auto",
+        "canvas the model paints on, multiples of 32; auto: the output's aspect, the model's own area",
+        applies="rebuild",
+    )
+
+
+class OutputSettings(Options):
+    """What every sink receives."""
+
+    size: OutputSize = setting(
+        "1280x720", "WIDTHxHEIGHT that every sink gets, even numbers", applies="rebuild"
+    )
+    fps: float = setting(
+        30.0, "constant rate of every sink, frames a second", applies="rebuild", ge=1, le=240
+    )
+    fit: Fit = setting(
+        "cover", "cover: cut the edges; contain: black bars; blur-fill: blurred bars", applies="prepare"
+    )
+    upscale: Upscale = setting(
+        "sharp",
+        "how the painting is enlarged: bilinear (cheapest), bicubic, sharp or lanczos",
+        applies="rebuild",
+    )
+
+
+class DenoiserSettings(Options):
+    """The stream batch (arXiv 2312.12491)."""
+
+    t_index_list: Steps = setting(
+        [45],
+        "denoising steps on a grid of 50: 0 all noise, 49 almost none; more steps cost time",
+        applies="live",
+    )
+    frame_buffer_size: int = setting(
+        1, "frames denoised side by side in one call", applies="rebuild", ge=1, le=8
+    )
+    add_noise: bool = setting(True, "add fresh noise between the steps", applies="rebuild")
+    prompt_switch: Literal["admitted", "immediate"] = setting(
+        "admitted",
+        "admitted: a frame keeps the prompt it began with; immediate: all frames in flight change",
+        applies="rebuild",
+    )
+
+
+class SimilaritySettings(Options):
+    """Frames that look like the last painted one are not painted again."""
+
+    enabled: bool = setting(True, "skip frames that hardly differ from the last painted one", applies="live")
+    metric: Similarity = setting(
+        "tiles",
+        "tiles: 8x8 grid, sees small and bright changes; global: cosine of whole frames",
+        applies="live",
+    )
+    threshold: float = setting(
+        0.98, "similarity above which frames begin to be skipped", applies="live", ge=0, lt=1
+    )
+    max_skip_frames: int = setting(10, "at most this many skipped in a row", applies="live", ge=0, le=10_000)
+
+
+class EngineSettings(Options):
+    """How and where a step is executed."""
+
+    kind: str = setting("auto", "auto, or the name of a file of pipeline/engine", applies="rebuild")
+    device: str = setting(
+        "auto",
+        "auto, cpu, cuda, cuda:N or mps",
+        applies="rebuild",
+        pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
+        "auto", "auto (measured at start), float32, bfloat16 or float16", applies="rebuild"
+    )
+    threads: Threads = setting("auto", "CPU threads of the engine: auto or a number", applies="rebuild")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        known = ("auto", *kinds.names("pipeline.engine"))
+        if kind not in known:
+            raise fault(f"there is no engine {kind!r}", did_you_mean(kind, known))
+        return kind
+
+
+class StyleSettings(Options):
+    """A named look of the bank."""
+
+    prompt: Text = setting(..., "what to paint", applies="live", max_length=4000)
+    negative_prompt: Text = setting("", "what to keep away from", applies="live", max_length=4000)
+    guidance: GuidanceForm = setting(
+        "self", "none, full, or residual guidance (RCFG): self, onetime", applies="live"
+    )
+    guidance_scale: float = setting(
+        1.0, "pull of the prompt; 1 and below: no guidance", applies="live", ge=0, le=30
+    )
+    delta: float = setting(1.0, "share of the virtual residual noise in RCFG", applies="live", ge=0, le=10)
+    strength: float = setting(
+        0.5,
+        "0: the camera's own picture, 0.5: the steps of t_index_list, 1: all noise",
+        applies="live",
+        ge=0,
+        le=1,
+    )
+    seed: int = setting(0, "of the noise; the same seed paints the same", applies="live", ge=0, le=2**32 - 1)
+    loras: Loras = setting({}, "LoRAs of this style, as {file or hub id: weight}", applies="live")
+
+    def named(self, name: str) -> Style:
+        """The value that travels to the engine."""
+        return Style(name=name, **{key: getattr(self, key) for key in type(self).model_fields})
+
+
+class WebSettings(Options):
+    """The daemon's own HTTP server: page, API, stream."""
+
+    host: str = setting(
+        "127.0.0.1", "address to listen on; 127.0.0.1: this computer only", applies="rebuild", min_length=1
+    )
+    port: int = setting(8520, "port to listen on; 0: any free one", applies="rebuild", ge=0, le=65535)
+
+
+class LogSettings(Options):
+    """The log of `phosphene logs`."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "debug, info, warning or error", applies="live"
+    )
+
+
+class Settings(Options):
+    """Everything that can be set, whole."""
+
+    model: ModelSettings = setting({}, "what paints", applies="rebuild")
+    source: SourceChoice = setting("auto", "where pictures come from", applies="prepare")
+    sinks: tuple[SinkChoice, ...] = setting(
+        ["virtual_camera", "preview"], "where pictures go, any number", applies="prepare", max_length=16
+    )
+    output: OutputSettings = setting({}, "what every sink receives", applies="rebuild")
+    denoiser: DenoiserSettings = setting({}, "the stream batch", applies="rebuild")
+    similarity: SimilaritySettings = setting({}, "when not to paint a frame again", applies="live")
+    engine: EngineSettings = setting({}, "how and where a step is executed", applies="rebuild")
+    on_fault: OnFault = setting(
+        "slate",
+        "shown after a fault: slate (a card with the reason), blur, or raw (your real face)",
+        applies="live",
+    )
+    hold_s: float = setting(
+        2.0, "seconds the last painted picture is held before that", applies="live", ge=0.1, le=3600
+    )
+    processes: bool = setting(
+        True, "camera and engine in processes of their own; false: threads, for debugging", applies="rebuild"
+    )
+    web: WebSettings = setting({}, "page and HTTP API", applies="rebuild")
+    log: LogSettings = setting({}, "the log", applies="live")
+    style: str | None = setting(None, "style at start; null: the first of the bank", applies="live")
+    styles: dict[str, StyleSettings] = setting({}, "the style bank, in order", applies="live")
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+    @field_validator("sinks", mode="before")
+    @classmethod
+    def _one_sink(cls, given: Any) -> Any:
+        return [given] if isinstance(given, str | dict | Choice) else given
+
+    @field_validator("styles", mode="before")
+    @classmethod
+    def _without_removed(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for name in given:
+                if not re.fullmatch(r"[^\s\x00-\x1f:=,/][^\x00-\x1f:=,/]{0,63}", str(name)):
+                    raise fault(
+                        f"{name!r} cannot name a style",
+                        "use 1 to 64 characters without : = , / or line breaks",
+                    )
+            return {name: style for name, style in given.items() if style is not None}
+        return given
+
+    @model_validator(mode="after")
+    def _known_style(self) -> Settings:
+        if self.style is not None and self.style not in self.styles:
+            raise PydanticCustomError(
+                "phosphene",
+                "{message}",
+                {
+                    "message": f"there is no style {self.style!r}",
+                    "mend": did_you_mean(self.style, self.styles, "use one of")
+                    or "the bank is empty: add it under `styles:`",
+                    "at": "style",
+                },
+            )
+        return self
+
+    def bank(self) -> dict[str, Style]:
+        """The styles by name, in order."""
+        return {name: style.named(name) for name, style in self.styles.items()}
+
+    def first_state(self) -> LiveState:
+        """What runs at start, before any command; its revision is 1 (0 means "not painted" in a frame)."""
+        bank = self.bank()
+        name = self.style if self.style is not None else next(iter(bank), None)
+        return LiveState(
+            style=bank[name] if name is not None else Style(),
+            t_index_list=self.denoiser.t_index_list,
+            similarity=self.similarity.enabled,
+            similarity_metric=self.similarity.metric,
+            similarity_threshold=self.similarity.threshold,
+            max_skip_frames=self.similarity.max_skip_frames,
+            revision=1,
+        )
+
+
+# ---------------------------------------------------------------- loading
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """settings, and where each came from. path: the user's file that was read (None: there is none).
+
+    origins: of every leaf (see `daemon.schema.leaves`); what no layer names has the schema's default.
+    overrides, config: what `load` was called with.
+    """
+
+    settings: Settings
+    origins: Mapping[KeyPath, Origin] = field(default_factory=dict)
+    path: Path | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    config: Path | None = None
+
+    def origin(self, path: KeyPath) -> Origin:
+        """Where the value at `path` came from."""
+        return self.origins.get(path, Origin("default"))
+
+    def again(self) -> Loaded:
+        """The same layers, read anew. Raises ConfigError."""
+        return load(self.overrides, self.config)
+
+
+def load(
+    cli_overrides: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Loaded:
+    """The effective settings: packaged default < the user's file (or `config`) < PHOSPHENE_* < `cli_overrides`.
+
+    `cli_overrides`: dotted key → value, as in {"output.size": "640x480", "sinks": ["preview"]}.
+    `environment`: None reads the process's own. Raises ConfigError with every fault found.
+    """
+    from daemon.layers import load_layers
+
+    return load_layers(cli_overrides or {}, config, environment)

@@ -1,0 +1,134 @@
+"""One thread a sink: it owns the device, keeps the pace and repeats the newest frame.
+
+A sink that cannot be opened or that fails is opened again with back-off, for ever; the others never notice.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from daemon.ladder import Rung
+from daemon.metrics import Percentiles, Rate
+from daemon.view import View
+from pipeline.errors import PhospheneError
+from pipeline.frame import now_ns
+from pipeline.messages import Event
+from pipeline.sink import OutputFormat, Sink
+
+RETRY_S: Final = (0.5, 1.0, 2.0)  # the last one repeats; together below the three seconds a viewer may wait
+
+STUCK_S: Final = 5.0
+
+
+class SinkThread(threading.Thread):
+    """Publishes `view` to the sink that `create` opens, at `output.fps`, until `stop`."""
+
+    def __init__(
+        self,
+        kind: str,
+        create: Callable[[OutputFormat], Sink],
+        view: View,
+        output: OutputFormat,
+        emit: Callable[[Event], None],
+    ) -> None:
+        super().__init__(name=f"sink-{kind}", daemon=True)
+        self.kind = kind
+        self._create = create
+        self._view = view
+        self._output = output
+        self._emit = emit
+        self._halt = threading.Event()
+        self._sink: Sink | None = None
+        self._error: PhospheneError | None = None
+        self._rate = Rate()
+        self.latency_ms = Percentiles()
+        self.gap_ms = Percentiles()
+        self.rung: Rung = Rung.SLATE
+        self.revision = 0
+        self.shown = 0  # frames whose picture was a new styled one
+        self.sent = 0
+        self._sent_at = now_ns()
+        self.late = 0  # intervals lost because `send` took too long
+
+    def stop(self) -> None:
+        """Ask the thread to end; it ends within one frame interval unless the device call hangs."""
+        self._halt.set()
+
+    def status(self) -> dict[str, Any]:
+        """Plain values for `phosphene status`."""
+        sink, error = self._sink, self._error
+        return {
+            "kind": self.kind,
+            "status": "open" if sink else "failed" if error else "opening",
+            "detail": sink.detail if sink else "",
+            "error": str(error.message) if error else None,
+            "mend": error.mend if error else None,
+            "fps": round(self._rate.per_second(), 2),
+            "showing": self.rung.value,
+            "sent": self.sent,
+            "late": self.late,
+        }
+
+    def stuck(self) -> bool:
+        """Whether an open sink that is wanted has sent nothing for a while: its device call hangs."""
+        sink = self._sink
+        return sink is not None and sink.wanted and (now_ns() - self._sent_at) / 1e9 > STUCK_S
+
+    def run(self) -> None:
+        attempt = 0
+        while not self._halt.is_set():
+            try:
+                self._sink = self._create(self._output)
+            except PhospheneError as error:
+                self._failed(error, first=attempt == 0)
+                self._halt.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)] * random.uniform(0.9, 1.1))
+                attempt += 1
+                continue
+            self._emit(Event("sink", f"{self.kind}: {self._sink.detail}", {"sink": self.kind, "status": "open"}))
+            self._error, attempt, self._sent_at = None, 0, now_ns()
+            try:
+                self._publish(self._sink)
+            except PhospheneError as error:
+                self._failed(error, first=True)
+                self._halt.wait(RETRY_S[0])
+            finally:
+                sink, self._sink = self._sink, None
+                sink.close()
+
+    def _publish(self, sink: Sink) -> None:
+        interval = int(1e9 / self._output.fps)
+        due = now_ns()
+        last_sent = 0
+        last_number = -1
+        while not self._halt.is_set():
+            if sink.wanted:
+                frame, self.rung = self._view.now()
+                sink.send(frame)
+                sent = now_ns()
+                if self.rung is Rung.STYLED and frame.seq != last_number:
+                    self.latency_ms.add((sent - frame.t_capture) / 1e6)
+                    last_number = frame.seq
+                    self.shown += 1
+                    self.revision = frame.revision
+                if last_sent:
+                    self.gap_ms.add((sent - last_sent) / 1e6)
+                last_sent = self._sent_at = sent
+                self.sent += 1
+                self._rate.count()
+            due += interval
+            if (left := due - now_ns()) > 0:
+                self._halt.wait(left / 1e9)
+            else:
+                missed = -left // interval
+                self.late += missed
+                due += missed * interval
+
+    def _failed(self, error: PhospheneError, *, first: bool) -> None:
+        """Said once for each new reason, not once for each attempt."""
+        if first or self._error is None or error.message != self._error.message:
+            data = {"sink": self.kind, "status": "failed", "mend": error.mend}
+            self._emit(Event("sink", f"{self.kind}: {error}", data, level="warning"))
+        self._error = error

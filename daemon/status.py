@@ -1,0 +1,67 @@
+"""Everything `phosphene status`, the page and /metrics show, gathered into plain values."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from daemon.version import version
+
+if TYPE_CHECKING:
+    from daemon.app import Host
+
+
+def status_of(host: Host) -> dict[str, Any]:
+    """The pipeline's part of the status; the control hub adds the live state."""
+    source, engine, counts = host.roles.source, host.roles.engine, host.roles.counts
+    shown = max(host.sinks, key=lambda sink: sink.shown, default=None)
+    p50, p99 = shown.latency_ms.at(50, 99) if shown else (None, None)
+    gap99 = shown.gap_ms.at(99)[0] if shown else None
+    sinks = [sink.status() for sink in host.sinks]
+    return {
+        "version": version(),
+        "pid": os.getpid(),
+        "uptime_s": round(time.monotonic() - host.started, 1),
+        "address": host.address,
+        "output": {"size": str(host.settings.output.size), "fps": host.settings.output.fps},
+        "source": {
+            "kind": source.kind,
+            "status": source.status,
+            "name": source.name,
+            "detail": source.detail,
+            "error": source.error,
+            "mend": source.mend,
+            "fps": round(host.roles.fps_in.per_second(), 2),
+            "restarts": host.roles.capture_role.restarts,
+        },
+        "engine": {
+            **engine.info,
+            "status": engine.status,
+            "message": engine.message,
+            "progress": engine.progress,
+            "error": engine.error,
+            "mend": engine.mend,
+            "restarts": host.roles.engine_role.restarts,
+        },
+        "sinks": sinks,
+        "metrics": {
+            "fps_in": round(host.roles.fps_in.per_second(), 2),
+            "fps_engine": round(host.roles.fps_engine.per_second(), 2),
+            "fps_out": max((sink["fps"] for sink in sinks), default=0.0),
+            "latency_ms": {"p50": _rounded(p50), "p99": _rounded(p99)},
+            "gap_ms_p99": _rounded(gap99),
+            "frames": counts.get("frames_out", 0),
+            "skipped": counts.get("skipped", 0),
+            "dropped": counts.get("dropped", 0),
+            "superseded": counts.get("superseded", 0),
+            "invalid": counts.get("invalid", 0),
+            "shown_revision": shown.revision if shown else 0,
+        },
+        "faults": [text for text in (source.error, engine.error, *(s["error"] for s in sinks)) if text],
+        "processes": {"host": os.getpid(), "capture": host.roles.capture_role.pid, "engine": host.roles.engine_role.pid},
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

@@ -1,0 +1,1 @@
+"""The control plane: things outside that send commands and hear events."""

@@ -1,0 +1,1 @@
+"""The data plane: camera → denoiser → virtual camera. It imports neither `daemon` nor `integrations`."""

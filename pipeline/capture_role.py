@@ -1,0 +1,126 @@
+"""The capture role: one source, read in blocking calls, cut and resized into the slots that need it.
+
+It never retries: a source that fails ends the role, and the supervisor starts a new one. A source that hangs is
+noticed by the age of its last picture, which goes out with every report; killing this process frees the device.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from typing import Any, Final, Protocol, cast
+
+from pipeline import kinds
+from pipeline.channel import Channel
+from pipeline.configs import CaptureConfig, from_json
+from pipeline.errors import PhospheneError
+from pipeline.frame import now_ns
+from pipeline.geometry import Look, place_on_canvas, place_on_output
+from pipeline.slot import SlotWriter
+from pipeline.source import Picture, Source
+
+REPORT_S: Final = 0.25
+
+EXIT_STOPPED: Final = 0
+EXIT_FAILED: Final = 6  # the source failed; its supervisor tries again
+EXIT_ENDED: Final = 7  # the source came to its end; nothing to try again
+
+
+class SourceKind(Protocol):
+    """A module of `pipeline/sources`."""
+
+    Options: Any
+
+    def create(self, options: Any) -> Source: ...
+
+
+def run_capture(channel: Channel, camera: SlotWriter, raw: SlotWriter) -> int:
+    """Read the source that the first message names until told to stop, until it ends or until it fails."""
+    hello = channel.receive(None)
+    assert hello is not None
+    config = from_json(CaptureConfig, hello["config"])
+    role = _Capture(channel, config, camera, raw)
+    role.raw_wanted = bool(hello.get("raw"))
+    listener = threading.Thread(target=role.listen, name="capture-listen", daemon=True)
+    listener.start()
+    try:
+        return role.run()
+    finally:
+        role.halt.set()
+
+
+class _Capture:
+    def __init__(self, channel: Channel, config: CaptureConfig, camera: SlotWriter, raw: SlotWriter) -> None:
+        self._channel = channel
+        self._config = config
+        self._camera = camera
+        self._raw = raw
+        self.raw_wanted = False
+        self.halt = threading.Event()
+        self._pictures = 0
+        self._last_ns: int | None = None
+
+    def listen(self) -> None:
+        """Hear the host and report to it, also while a read blocks."""
+        while not self.halt.is_set():
+            try:
+                message = self._channel.receive(REPORT_S)
+            except EOFError:
+                self.halt.set()
+                return
+            if message is None or message["do"] == "report":
+                self._report()
+            elif message["do"] == "stop":
+                self.halt.set()
+            elif message["do"] == "raw":
+                self.raw_wanted = bool(message["on"])
+
+    def _report(self) -> None:
+        age = None if self._last_ns is None else (now_ns() - self._last_ns) / 1e9
+        self._channel.send({"say": "stats", "pictures": self._pictures, "age_s": age})
+
+    def run(self) -> int:
+        try:
+            kind = cast("SourceKind", kinds.load("pipeline.sources", self._config.kind))
+            options = kind.Options.model_validate(self._config.options)
+            source = kind.create(options)
+        except PhospheneError as error:
+            return self._failed(error)
+        try:
+            self._channel.send({"say": "opened", "info": asdict(source.info)})
+            look = look_of(options)
+            while not self.halt.is_set():
+                picture = source.read()
+                if picture is None:
+                    self._channel.send({"say": "ended"})
+                    return EXIT_ENDED
+                self._publish(picture, look)
+            return EXIT_STOPPED
+        except PhospheneError as error:
+            return self._failed(error)
+        finally:
+            source.close()
+
+    def _publish(self, picture: Picture, look: Look) -> None:
+        config = self._config
+        seq = self._pictures
+        _, content = place_on_canvas(
+            picture.image, config.canvas, config.output, config.fit, look, out=self._camera.begin(config.canvas)
+        )
+        whole = content == (0, 0, *config.canvas)
+        self._camera.commit(seq=seq, t_capture=picture.t_capture, content=None if whole else content)
+        if self.raw_wanted:
+            place_on_output(picture.image, config.output, config.fit, look, out=self._raw.begin(config.output))
+            self._raw.commit(seq=seq, t_capture=picture.t_capture)
+        self._pictures += 1
+        self._last_ns = now_ns()
+
+    def _failed(self, error: PhospheneError) -> int:
+        self._channel.send({"say": "failed", "message": error.message, "mend": error.mend})
+        return EXIT_FAILED
+
+
+def look_of(options: Any) -> Look:
+    """The crop, rotation and mirroring that a source's options ask for, where its kind has them."""
+    look = getattr(options, "look", None)
+    return look if isinstance(look, Look) else Look()

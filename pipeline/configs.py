@@ -1,0 +1,68 @@
+"""What a role is told when it starts: the part of the settings it needs, as plain values that fit a JSON line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from pipeline.frame import Size
+from pipeline.geometry import Fit, Upscale
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureConfig:
+    """kind, options: which source, as `pipeline.kinds` finds it. canvas: what the model paints on; output: what
+    sinks get; fit: how the camera's picture lies in the output's (see `pipeline.geometry`)."""
+
+    kind: str
+    options: dict[str, Any]
+    canvas: Size
+    output: Size
+    fit: Fit
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """The engine's part of the settings, resolved as far as a process without torch can (see `daemon.settings`).
+
+    pictures: False for text-to-image, where frames are only a clock. threads: of the CPU; 0 = choose.
+    """
+
+    model: str
+    vae: str | None
+    loras: tuple[tuple[str, float], ...]
+    canvas: Size
+    output: Size
+    fit: Fit
+    upscale: Upscale
+    frame_buffer_size: int = 1
+    add_noise: bool = True
+    prompt_switch: Literal["admitted", "immediate"] = "admitted"
+    kind: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int = 0
+    pictures: bool = True
+    drift_s: float = 4.0
+
+
+T = TypeVar("T", CaptureConfig, EngineConfig)
+
+
+def to_json(config: CaptureConfig | EngineConfig) -> dict[str, Any]:
+    """JSON-ready values; `from_json` reads them back."""
+    return asdict(config)
+
+
+@cache
+def _adapter(of: type[Any]) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(of)
+
+
+def from_json(of: type[T], values: Any) -> T:
+    """The configuration a host sent. Raises pydantic.ValidationError."""
+    config: T = _adapter(of).validate_python(values)
+    return config

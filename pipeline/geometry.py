@@ -1,0 +1,305 @@
+"""Where pictures go: camera → model canvas → output. Pure functions; an aspect is never distorted.
+
+    camera picture ──look──▶ crop, rotation, mirror ──fit──▶ model canvas (content + reflected padding)
+    painted canvas ──content cut out──▶ upscaled, placed by the same fit ──▶ output
+
+With `cover` the model sees what the output shows: the camera's picture cut to the output's aspect. With `contain`
+and `blur-fill` it sees the whole camera picture, and the output stage adds the bars: black, or the painted picture
+itself, enlarged and blurred. A bar never shows a pixel that was not painted.
+
+Arithmetic here is in whole pixels; rounding moves an edge by at most one pixel of the larger picture.
+OpenCV is imported when the first pixel is touched, so that the settings may import the names.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from pipeline.frame import Image, Rect, Size
+
+Fit = Literal["cover", "contain", "blur-fill"]
+"""How a picture of one aspect is shown in another: cut off; black bars; bars of the picture itself, blurred."""
+
+Upscale = Literal["bilinear", "bicubic", "sharp", "lanczos"]
+"""How the painted picture is enlarged. sharp: an unsharp mask at the model's size (cheap there), then bicubic."""
+
+PIXEL_BUDGET: Final = 256 * 256
+"""Pixels of the built-in model's canvas."""
+
+MULTIPLE: Final = 32
+"""Canvas sides are multiples of this: 8 of the autoencoder times 4 of the UNet's two halvings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What of the camera's picture is used, applied in this order: crop, rotate, mirror.
+
+    crop: left, top, width, height as parts of 1 of the camera's own picture. rotate: degrees clockwise.
+    """
+
+    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    rotate: Literal[0, 90, 180, 270] = 0
+    mirror: bool = False
+
+
+class Placement(NamedTuple):
+    """crop: the part of the picture that is shown. dest: where it lands. Equal aspects, up to rounding."""
+
+    crop: Rect
+    dest: Rect
+
+
+class Canvas(NamedTuple):
+    """size: what the model paints. content: the part of it that shows the picture; the rest is padding."""
+
+    size: Size
+    content: Rect
+
+
+def even(value: float, least: int = 2) -> int:
+    """The nearest even number, not below `least`. Chroma planes of I420 and NV12 are half as wide and high."""
+    return max(least, 2 * round(value / 2))
+
+
+def inscribe(picture: Size, box: Size) -> Rect:
+    """The largest centred even-sized rectangle of `picture`'s aspect inside `box` (even sizes), at even offsets."""
+    scale = min(box.width / picture.width, box.height / picture.height)
+    width = min(even(picture.width * scale), box.width)
+    height = min(even(picture.height * scale), box.height)
+    return Rect((box.width - width) // 4 * 2, (box.height - height) // 4 * 2, width, height)
+
+
+def cut_to_aspect(picture: Size, aspect: Size) -> Rect:
+    """The largest centred rectangle of `aspect`'s proportions inside `picture`."""
+    if picture.width * aspect.height >= picture.height * aspect.width:
+        width = max(1, min(picture.width, round(picture.height * aspect.width / aspect.height)))
+        return Rect((picture.width - width) // 2, 0, width, picture.height)
+    height = max(1, min(picture.height, round(picture.width * aspect.height / aspect.width)))
+    return Rect(0, (picture.height - height) // 2, picture.width, height)
+
+
+def fit(picture: Size, box: Size, how: Fit) -> Placement:
+    """Show `picture` in `box`. For `contain` and `blur-fill`, `dest` is where the sharp picture goes."""
+    if how == "cover":
+        return Placement(cut_to_aspect(picture, box), Rect(0, 0, *box))
+    dest = inscribe(picture, box)
+    return Placement(cut_to_aspect(picture, Size(dest.width, dest.height)), dest)
+
+
+def canvas_for(output: Size, pixel_budget: int = PIXEL_BUDGET, multiple: int = MULTIPLE) -> Canvas:
+    """The model canvas for an output: the sides (multiples of `multiple`) with the largest picture of the
+    output's aspect in at most `pixel_budget` pixels, e.g. 1280x720 → 320x192 with a content of 320x180.
+
+    Raises ValueError when not even one `multiple` squared fits the budget.
+    """
+    if multiple * multiple > pixel_budget:
+        raise ValueError(f"a canvas side of {multiple} does not fit {pixel_budget} pixels")
+    best: tuple[int, int, Canvas] | None = None
+    for width in range(multiple, pixel_budget // multiple + 1, multiple):
+        height = pixel_budget // (width * multiple) * multiple
+        content = inscribe(output, Size(width, height))
+        used = Size(_round_up(content.width, multiple), _round_up(content.height, multiple))
+        candidate = Canvas(used, inscribe(output, used))
+        # the largest content; of equal ones the smaller canvas, which is less work
+        score = (content.width * content.height, -used.width * used.height)
+        if best is None or score > best[:2]:
+            best = (*score, candidate)
+    assert best is not None
+    return best[2]
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def look_size(picture: Size, look: Look) -> Size:
+    """What is left of `picture` after `look`'s crop and rotation."""
+    rect = crop_rect(picture, look)
+    return Size(rect.height, rect.width) if look.rotate in (90, 270) else Size(rect.width, rect.height)
+
+
+def crop_rect(picture: Size, look: Look) -> Rect:
+    """`look.crop` in pixels of `picture`; at least one pixel, never outside."""
+    left, top, width, height = look.crop
+    x = min(int(left * picture.width), picture.width - 1)
+    y = min(int(top * picture.height), picture.height - 1)
+    return Rect(
+        x,
+        y,
+        max(1, min(round(width * picture.width), picture.width - x)),
+        max(1, min(round(height * picture.height), picture.height - y)),
+    )
+
+
+# ---------------------------------------------------------------- pixels
+
+
+def place_on_canvas(
+    image: Image, canvas: Size, output: Size, how: Fit, look: Look | None = None, out: Image | None = None
+) -> tuple[Image, Rect]:
+    """A camera picture (HWC RGB uint8) as the model gets it: `canvas` with reflected padding, and its content.
+
+    `output` decides the aspect under `cover`. `out`, where given, has the canvas' shape and receives the result.
+    """
+    look = look or Look()
+    whole = look_size(size_of(image), look)
+    content = inscribe(output if how == "cover" else whole, canvas)
+    crop = cut_to_aspect(whole, Size(content.width, content.height))
+    if out is None:
+        out = np.empty((canvas.height, canvas.width, 3), np.uint8)
+    pixels = _looked_at(image, crop, Size(content.width, content.height), look)
+    _reflect_into(out, pixels, content)
+    return out, content
+
+
+def place_on_output(
+    image: Image, output: Size, how: Fit, look: Look | None = None, out: Image | None = None
+) -> Image:
+    """A camera picture as the output shows it unpainted (bypass; the raw or blur picture after a fault)."""
+    look = look or Look()
+    placement = fit(look_size(size_of(image), look), output, how)
+    if out is None:
+        out = np.empty((output.height, output.width, 3), np.uint8)
+    size = Size(placement.dest.width, placement.dest.height)
+    pixels = _looked_at(image, placement.crop, size, look)
+    return _onto_output(pixels, placement.dest, output, how, out)
+
+
+def take_from_canvas(
+    painted: Image,
+    content: Rect | None,
+    output: Size,
+    how: Fit,
+    upscale: Upscale = "sharp",
+    out: Image | None = None,
+) -> Image:
+    """The painted canvas (HWC RGB uint8) as the output shows it: padding cut off, enlarged, placed by `how`.
+
+    content: as `place_on_canvas` returned it (`None`: all of `painted`). `out`, where given, is C-contiguous,
+    has the output's shape and receives the result.
+    """
+    picture = part(painted, content) if content is not None else painted
+    if out is None:
+        out = np.empty((output.height, output.width, 3), np.uint8)
+    if how == "cover":
+        crop = cut_to_aspect(size_of(picture), output)
+        return resize(part(picture, crop), output, upscale, out)
+    dest = inscribe(size_of(picture), output)
+    return _onto_output(resize(picture, Size(dest.width, dest.height), upscale), dest, output, how, out)
+
+
+def resize(image: Image, size: Size, upscale: Upscale = "sharp", out: Image | None = None) -> Image:
+    """Resample to `size`: area averages where it gets smaller (no moiré), else as `upscale` says."""
+    import cv2
+
+    if size_of(image) == size:
+        if out is None:
+            return image
+        np.copyto(out, image)
+        return out
+    if size.width < image.shape[1] or size.height < image.shape[0]:
+        return _cv(cv2.resize(image, size, out, interpolation=cv2.INTER_AREA), out)
+    if upscale == "sharp":
+        image = _unsharp(image)
+    interpolation = {"bilinear": cv2.INTER_LINEAR, "lanczos": cv2.INTER_LANCZOS4}.get(
+        upscale, cv2.INTER_CUBIC
+    )
+    return _cv(cv2.resize(image, size, out, interpolation=interpolation), out)
+
+
+def size_of(image: Image) -> Size:
+    return Size(image.shape[1], image.shape[0])
+
+
+def part(image: Image, rect: Rect) -> Image:
+    """A view of `rect` (not C-contiguous)."""
+    return image[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width]
+
+
+def _cv(result: Any, out: Image | None) -> Image:
+    """OpenCV's result, in `out` even where OpenCV could not use it (a view with gaps)."""
+    if out is None or result is out:
+        return np.ascontiguousarray(result)
+    if not np.shares_memory(result, out):
+        np.copyto(out, result)
+    return out
+
+
+def _unsharp(image: Image, amount: float = 0.6) -> Image:
+    import cv2
+
+    soft = cv2.GaussianBlur(image, (3, 3), 0)
+    return np.asarray(cv2.addWeighted(image, 1.0 + amount, soft, -amount, 0))
+
+
+def _looked_at(image: Image, crop: Rect, size: Size, look: Look) -> Image:
+    """Cut `crop` (in pixels after look's crop and rotation) out of `image`, resample it to `size`, turn, mirror.
+
+    Turning and mirroring come last: they cost least on the smaller picture and change no pixel's value.
+    """
+    import cv2
+
+    base = crop_rect(size_of(image), look)
+    window = _unrotate(crop, Size(base.width, base.height), look.rotate)
+    source = part(image, Rect(base.x + window.x, base.y + window.y, window.width, window.height))
+    turned = look.rotate in (90, 270)
+    pixels = resize(source, Size(size.height, size.width) if turned else size, "bicubic")
+    if look.rotate:
+        code = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}[
+            look.rotate
+        ]
+        pixels = np.asarray(cv2.rotate(pixels, code))
+    if look.mirror:
+        pixels = np.asarray(cv2.flip(pixels, 1))
+    return pixels
+
+
+def _unrotate(rect: Rect, before: Size, rotate: int) -> Rect:
+    """Where a rectangle of the clockwise-rotated picture lies in the picture `before` its rotation."""
+    x, y, width, height = rect
+    if rotate == 90:
+        return Rect(y, before.height - x - width, height, width)
+    if rotate == 180:
+        return Rect(before.width - x - width, before.height - y - height, width, height)
+    if rotate == 270:
+        return Rect(before.width - y - height, x, height, width)
+    return rect
+
+
+def _reflect_into(out: Image, pixels: Image, content: Rect) -> None:
+    import cv2
+
+    right = out.shape[1] - content.x - content.width
+    bottom = out.shape[0] - content.y - content.height
+    if content.x or content.y or right or bottom:
+        padded = cv2.copyMakeBorder(pixels, content.y, bottom, content.x, right, cv2.BORDER_REFLECT_101)
+        np.copyto(out, padded)
+    else:
+        np.copyto(out, pixels)
+
+
+def _onto_output(pixels: Image, dest: Rect, output: Size, how: Fit, out: Image) -> Image:
+    """`pixels` at `dest`; the bars are black, or under `blur-fill` the same pixels enlarged, blurred and dimmed."""
+    if (dest.width, dest.height) != output:
+        if how == "blur-fill":
+            np.copyto(out, _backdrop(pixels, output))
+        else:
+            out[:] = 0
+    np.copyto(part(out, dest), pixels)
+    return out
+
+
+def _backdrop(pixels: Image, output: Size) -> Image:
+    import cv2
+
+    # blurred at an eighth of the output: a wide blur costs little there, and the eye cannot tell
+    small = Size(max(8, output.width // 8), max(8, output.height // 8))
+    cut = part(pixels, cut_to_aspect(size_of(pixels), output))
+    tiny = cv2.resize(cut, small, interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(tiny, (0, 0), sigmaX=max(1.0, math.hypot(*small) / 40))
+    dimmed = cv2.convertScaleAbs(soft, alpha=0.6)
+    return np.asarray(cv2.resize(dimmed, output, interpolation=cv2.INTER_LINEAR))

@@ -1,0 +1,237 @@
+"""The one loop that orders the stages, on three threads so that the model is the only bottleneck.
+
+    prepare:  newest camera frames → similarity filter → handed over, one deep, newest wins
+    denoise:  encode → stream batch → decode; waits for nothing but frames
+    publish:  device → host, padding cut off, enlarged to the output's size, written into shared memory
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from pipeline.live_admission import LiveAdmission
+from pipeline.admission import Admission, Emitted
+from pipeline.configs import EngineConfig
+from pipeline.engine.eager import EagerEngine
+from pipeline.engine.pictures import PendingPictures
+from pipeline.frame import Image, Rect, now_ns
+from pipeline.geometry import take_from_canvas
+from pipeline.handoff import Handoff
+from pipeline.similarity import SimilarityFilter
+from pipeline.slot import SlotReader, SlotWriter
+from pipeline.stream_batch import StreamBatch
+
+STALL_S: Final = 0.25  # a camera that gives nothing for so long is standing still
+_STAGING: Final = 3  # one being filled, one waiting, one being denoised
+
+
+class Tag(NamedTuple):
+    """What rides beside a frame's latents."""
+
+    seq: int
+    t_capture: int
+    content: Rect | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """F frames that the filter has let through. pixels: [F, H, W, 3] uint8 in staging memory."""
+
+    pixels: npt.NDArray[np.uint8]
+    tags: tuple[Tag, ...]
+
+
+@dataclass(slots=True)
+class Counts:
+    """Written by one thread each, read by any."""
+
+    frames_in: int = 0
+    skipped: int = 0
+    superseded: int = 0  # prepared, but a newer frame took the place before the denoiser was free
+    calls: int = 0
+    frames_out: int = 0
+    invalid: int = 0  # NaN or Inf: dropped, never shown
+    last_call_ns: int = field(default_factory=now_ns)
+
+
+class Runner:
+    """Runs the stages from `start` to `stop`. `failed` is what ended a stage's thread, if anything did."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        camera: SlotReader,
+        styled: SlotWriter,
+        engine: EagerEngine,
+        latents_of: Callable[[Prepared, Admission], Tensor],
+        batch: StreamBatch,
+        admissions: LiveAdmission,
+        similarity: SimilarityFilter,
+        *,
+        on_invalid: Callable[[int], None],
+    ) -> None:
+        self._config = config
+        self._camera = camera
+        self._styled = styled
+        self._engine = engine
+        self._latents_of = latents_of
+        self._batch = batch
+        self._admissions = admissions
+        self._filter = similarity
+        self._on_invalid = on_invalid
+        self._frames = config.frame_buffer_size
+        shape = (self._frames, config.canvas.height, config.canvas.width, 3)
+        self._staging = [np.empty(shape, np.uint8) for _ in range(_STAGING)]
+        self._pending: Handoff[Prepared] = Handoff()
+        self._finished: queue.Queue[tuple[PendingPictures, Emitted] | None] = queue.Queue(maxsize=2)
+        self._halt = threading.Event()
+        self.working = threading.Event()  # cleared while nothing is wanted (bypass, freeze, panic)
+        self.working.set()
+        self.counts = Counts()
+        self.failed: BaseException | None = None
+        stages = (self._prepare, self._denoise, self._publish)
+        self._threads = [threading.Thread(target=self._guarded(s), name=s.__name__.strip("_"), daemon=True) for s in stages]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def rehearse(self, prepared: Prepared, calls: int) -> None:
+        """Real steps before `start`, so that the first camera frame finds kernels chosen and memory taken."""
+        for _ in range(calls):
+            admission, _ = self._admissions.at(now_ns())
+            emitted = self._batch.step(self._latents_of(prepared, admission), admission, prepared.tags)
+            if emitted is not None:
+                self._engine.decode_async(emitted.latents).result()
+        self._batch.reset()
+
+    def stop(self, wait_s: float = 1.0) -> None:
+        self._halt.set()
+        self.working.set()
+        self._pending.close()
+        for thread in self._threads:
+            thread.join(wait_s)
+
+    # ------------------------------------------------------------ prepare
+
+    def _prepare(self) -> None:
+        turn = 0
+        admitted = 0  # revision of the last frames let through
+        undrained = 0  # calls until the last new frame has left the stream batch
+        last: Prepared | None = None
+        while not self._halt.is_set():
+            if not self.working.wait(STALL_S):
+                continue
+            pixels = self._staging[turn]
+            tags = self._gather(pixels)
+            admission, morphing = self._admissions.at(now_ns())
+            if tags is None:
+                # The camera stands still: let what is in flight out, and let a new prompt be seen.
+                if last is not None and (undrained > 0 or morphing or admission.revision != admitted):
+                    undrained = self._batch.steps if admission.revision != admitted else undrained - 1
+                    admitted = admission.revision
+                    self._pending.offer(last)
+                continue
+            if self._pending.withdraw() is not None:
+                self.counts.superseded += 1
+                self._filter.withdraw()
+            decision = self._filter.decide(
+                pixels, state_changed=admission.revision != admitted, morphing=morphing, in_flight_calls=self._batch.steps
+            )
+            if not decision.process:
+                self.counts.skipped += self._frames
+                continue
+            admitted, undrained = admission.revision, self._batch.steps - 1
+            last = Prepared(pixels, tags)
+            self._pending.offer(last)
+            turn = (turn + 1) % _STAGING
+
+    def _gather(self, into: npt.NDArray[np.uint8]) -> tuple[Tag, ...] | None:
+        """The next F frames, copied; None when the camera stalls before there are F."""
+        tags: list[Tag] = []
+        while len(tags) < self._frames:
+            frame = self._camera.wait(STALL_S)
+            if frame is None or self._halt.is_set():
+                return None
+            self.counts.frames_in += 1
+            np.copyto(into[len(tags)], frame.image)
+            tags.append(Tag(frame.seq, frame.t_capture, frame.content, 0))
+        return tuple(tags)
+
+    # ------------------------------------------------------------ denoise
+
+    def _denoise(self) -> None:
+        while not self._halt.is_set():
+            prepared = self._pending.take(STALL_S)
+            if prepared is None:
+                self.counts.last_call_ns = now_ns()  # waiting for frames is not hanging
+                continue
+            admission, _ = self._admissions.at(now_ns())
+            latents = self._latents_of(prepared, admission)
+            tags = tuple(tag._replace(revision=admission.revision) for tag in prepared.tags)
+            emitted = self._batch.step(latents, admission, tags)
+            self.counts.calls += 1
+            if emitted is not None:
+                self._hand_over(self._engine.decode_async(emitted.latents), emitted)
+            self.counts.last_call_ns = now_ns()
+        self._finished.put(None)
+
+    def _hand_over(self, painted: PendingPictures, emitted: Emitted) -> None:
+        """Never waits for the publishing thread for long: it is faster than any model."""
+        while not self._halt.is_set():
+            try:
+                self._finished.put((painted, emitted), timeout=STALL_S)
+            except queue.Full:
+                continue
+            return
+
+    # ------------------------------------------------------------ publish
+
+    def _publish(self) -> None:
+        while (item := self._finished.get()) is not None:
+            painted, emitted = item
+            images = painted.result().numpy()
+            valid = emitted.valid()
+            released = now_ns()
+            for image, tag, good in zip(images, emitted.tags, valid, strict=True):
+                assert isinstance(tag, Tag)
+                if not good:
+                    self.counts.invalid += 1
+                    self._on_invalid(self.counts.invalid)
+                    continue
+                first = emitted.tags[0]
+                assert isinstance(first, Tag)
+                # A buffer's frames go out at the spacing at which the camera took them.
+                due = released + max(0, tag.t_capture - first.t_capture)
+                if (left := due - now_ns()) > 0:
+                    self._halt.wait(left / 1e9)
+                self._write(image, tag)
+
+    def _write(self, image: Image, tag: Tag) -> None:
+        config = self._config
+        take_from_canvas(
+            image, tag.content, config.output, config.fit, config.upscale, out=self._styled.begin(config.output)
+        )
+        self._styled.commit(seq=tag.seq, t_capture=tag.t_capture, revision=tag.revision)
+        self.counts.frames_out += 1
+
+    def _guarded(self, stage: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                stage()
+            except BaseException as error:
+                self.failed = error  # the role ends with it; its supervisor starts another
+                self._halt.set()
+                raise
+
+        return run
+
