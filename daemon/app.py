@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from daemon import places
+from daemon.choice import Choice
 from daemon.control import ControlHub
 from daemon.exit_codes import ExitCode
 from daemon.outlook import outlook
@@ -52,12 +53,11 @@ class Host:
         self._outlook = Outlook()
         self._effects: queue.SimpleQueue[LiveState | None] = queue.SimpleQueue()
         self._effects_thread = threading.Thread(target=self._carry_out, name="effects", daemon=True)
-        output = OutputFormat(settings.output.size, settings.output.fps)
-        self.preview = kinds.load("pipeline.sinks", "preview").create(_preview_options(settings), output)
-        self.sinks = [
-            SinkThread(choice.kind, self._sink_maker(choice.kind, choice.options), self._view(), output, self.control.emit)
-            for choice in settings.sinks
-        ]
+        self._output = OutputFormat(settings.output.size, settings.output.fps)
+        self.preview = kinds.load("pipeline.sinks", "preview").create(_preview_options(settings), self._output)
+        self.sinks = [self._sink(choice) for choice in settings.sinks]
+        self._painted = self.roles.styled.reader()
+        self._asked_to_stop = False
         self.stopping = asyncio.Event()
         self.notifier = Notifier()
         self.control.on_state(self._changed)
@@ -114,15 +114,24 @@ class Host:
         """Ask the daemon to end; call from the event loop's thread."""
         self.stopping.set()
 
+    def stop_soon(self) -> None:
+        """Ask the daemon to end, from any thread."""
+        self._asked_to_stop = True
+
+    @property
+    def painted(self) -> int:
+        """Painted frames published since the engine came up, read from the slot itself."""
+        return self._painted.newest_number()
+
     async def _until_done(self, seconds: float | None, frames: int | None) -> None:
         deadline = time.monotonic() + seconds if seconds is not None else None
-        while not self.stopping.is_set():
+        while not self.stopping.is_set() and not self._asked_to_stop:
             self.roles.watch()
             self._look()
             self._ping()
             if deadline is not None and time.monotonic() >= deadline:
                 return
-            if frames is not None and self.roles.counts.get("frames_out", 0) >= frames:
+            if frames is not None and self.painted >= frames:
                 return
             if self.roles.source.status == "ended" and time.monotonic() - self.roles.source.since > self.settings.hold_s:
                 return
@@ -187,14 +196,23 @@ class Host:
 
     # ------------------------------------------------------------ sinks
 
-    def _view(self) -> View:
-        return View(self.settings.output.size, self.roles.styled.reader(), self.roles.raw.reader, lambda: self._outlook)
+    def add_sink(self, choice: Choice) -> SinkThread:
+        """Open one more sink on the running pictures."""
+        sink = self._sink(choice)
+        self.sinks = [*self.sinks, sink]
+        sink.start()
+        return sink
 
-    def _sink_maker(self, kind: str, options: Any) -> Callable[[OutputFormat], Sink]:
-        if kind == "preview":
+    def _sink(self, choice: Choice) -> SinkThread:
+        styled, raw = self.roles.styled, self.roles.raw
+        view = View(self.settings.output.size, styled.reader(), raw.reader, lambda: self._outlook)
+        return SinkThread(choice.kind, self._sink_maker(choice), view, self._output, self.control.emit)
+
+    def _sink_maker(self, choice: Choice) -> Callable[[OutputFormat], Sink]:
+        if choice.kind == "preview":
             return lambda output: self.preview
-        module = kinds.load("pipeline.sinks", kind)
-        return lambda output: module.create(options, output)
+        module = kinds.load("pipeline.sinks", choice.kind)
+        return lambda output: module.create(choice.options, output)
 
 
 def canvas_of(settings: Settings) -> Size:

@@ -1,9 +1,9 @@
 """The control hub: the one owner of the live state. Commands come in from every front end, events go out.
 
-    hub = ControlHub(loaded)             what runs is hub.state (LiveState) and hub.settings
-    hub.submit(SetStyle("neon"), "cli")  applied at once, whole, revision + 1
-    hub.on_state(take)                   take(state) on the submitter's thread, in order: for the pipeline
-    hub.reload()                         live values apply, the rest is named, a bad file changes nothing
+hub = ControlHub(loaded)             what runs is hub.state (LiveState) and hub.settings
+hub.submit(SetStyle("neon"), "cli")  applied at once, whole, revision + 1
+hub.on_state(take)                   take(state) on the submitter's thread, in order: for the pipeline
+hub.reload()                         live values apply, the rest is named, a bad file changes nothing
 """
 
 from __future__ import annotations
@@ -179,6 +179,13 @@ class ControlHub:
                 raise
             return self.apply_settings(loaded, origin)
 
+    def try_reload(self, origin: str = "config") -> Reload | None:
+        """`reload` for callers that nobody waits for (a signal, a watched file): None where it failed."""
+        try:
+            return self.reload(origin)
+        except PhospheneError:
+            return None  # said by the event
+
     def apply_settings(self, loaded: Loaded, origin: str = "config") -> Reload:
         """Take over from `loaded` what is live or a part can be restarted for; name the rest. Emits an event."""
         old, new = self._settings, loaded.settings
@@ -211,7 +218,9 @@ class ControlHub:
                 return
             keys = [key.field for key in LIVE_KEYS.values() if key.goes == "style"]
             changed = {k: getattr(new, k) for k in keys if getattr(new, k) != getattr(old, k)}
-            self._change(replace(self._state, style=replace(self._state.style, **changed), morph_s=0.0), origin)
+            self._change(
+                replace(self._state, style=replace(self._state.style, **changed), morph_s=0.0), origin
+            )
 
     @staticmethod
     def _can_apply(key: str, old: Settings, new: Settings) -> bool:

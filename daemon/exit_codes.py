@@ -40,6 +40,8 @@ def exit_code(error: BaseException) -> ExitCode:
     """The code that an error ends the program with."""
     from daemon.config_errors import ConfigError
 
+    if isinstance(said := getattr(error, "code", None), int) and said in list(ExitCode):
+        return ExitCode(said)  # of the daemon that `phosphene start` started
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     for kind, code in (

@@ -15,7 +15,9 @@ FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 _PATTERNS: Final = (
     re.compile(r"(?i)(bearer\s+)[^\s\"',;]+"),
-    re.compile(r"(?i)((?:[?&#]|\b)(?:token|key|stream_key|password|secret)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"),
+    re.compile(
+        r"(?i)((?:[?&#]|\b)(?:token|key|stream_key|password|secret)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
+    ),
 )
 
 
@@ -51,21 +53,31 @@ class Redact(logging.Filter):
         return text
 
 
-def set_up(level: str, redact: Redact, file: Path | None = None) -> None:
-    """Send the log to `file` (rotated at 5 MB, three kept), or to standard error where it is None."""
-    handler: logging.Handler
-    if file is None:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    else:
-        handler = logging.handlers.RotatingFileHandler(file, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8")
-        handler.setFormatter(logging.Formatter(FORMAT))
-        file.chmod(0o600)
-    handler.addFilter(redact)
+class _Stderr(logging.Handler):
+    """Writes to whatever `sys.stderr` is at that moment (the status line borrows it)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def set_up(level: str, redact: Redact, file: Path, *, to_stderr: bool) -> None:
+    """Send the log to `file` (mode 0600, rotated at 5 MB, three kept), and to standard error where asked."""
+    file.touch(mode=0o600, exist_ok=True)
+    to_file = logging.handlers.RotatingFileHandler(
+        file, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8"
+    )
+    to_file.setFormatter(logging.Formatter(FORMAT))
+    handlers: list[logging.Handler] = [to_file]
+    if to_stderr:
+        stderr = _Stderr()
+        stderr.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        handlers.append(stderr)
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-    root.addHandler(handler)
+    for handler in handlers:
+        handler.addFilter(redact)
+        root.addHandler(handler)
     set_level(level)
     logging.captureWarnings(True)
 

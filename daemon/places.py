@@ -52,12 +52,17 @@ def state_folder() -> Path:
 
 
 def runtime_folder() -> Path:
-    """Made on first use, readable by its owner only."""
-    import platformdirs
+    """Made on first use, readable by its owner only.
 
-    base = platformdirs.user_runtime_path(appauthor=False)
-    usable = sys.platform == "linux" and base.is_dir() and base.stat().st_uid == os.getuid()
-    return _own_folder(base / NAME if usable else state_folder() / "run")
+    The same one whether a command runs in a desktop session, over ssh or from cron: $XDG_RUNTIME_DIR, else
+    /run/user/UID, else `run` in the state folder; one that belongs to somebody else is not used.
+    """
+    if sys.platform == "linux":
+        uid = os.getuid()
+        base = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}")
+        if base.is_absolute() and base.is_dir() and base.stat().st_uid == uid:
+            return _own_folder(base / NAME)
+    return _own_folder(state_folder() / "run")
 
 
 def _own_folder(path: Path) -> Path:
@@ -96,7 +101,10 @@ def token() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The run file. port 0: not listening yet. started: seconds since the epoch. born: see `birth_of`."""
+    """The run file. port 0: not listening yet. started: seconds since the epoch. born: see `birth_of`.
+
+    arguments, folder: of `phosphene run`, for `phosphene restart`; None when it was started in another way.
+    """
 
     pid: int
     host: str = ""
@@ -105,6 +113,8 @@ class Running:
     born: str = ""
     log: str = ""
     version: str = ""
+    arguments: list[str] | None = None
+    folder: str = ""
 
     @property
     def url(self) -> str:
@@ -165,7 +175,9 @@ def lock() -> Iterator[None]:
     except Timeout:
         holder = running()
         who = f"process {holder.pid}" if holder else "another process"
-        raise AlreadyRunning(f"phosphene is running already ({who})", "stop it first: phosphene stop") from None
+        raise AlreadyRunning(
+            f"phosphene is running already ({who})", "stop it first: phosphene stop"
+        ) from None
 
 
 def announce(address: str) -> None:
@@ -179,17 +191,21 @@ def announce(address: str) -> None:
 
     parts = urlsplit(address)
     found = running()
-    log = os.environ.get("PHOSPHENE_LOG_FILE", "")
-    ours = found if found is not None and found.pid == os.getpid() else Running(os.getpid(), started=time.time())
+    arguments = sys.argv[2:] if sys.argv[1:2] == ["run"] else None
+    ours = (
+        found if found is not None and found.pid == os.getpid() else Running(os.getpid(), started=time.time())
+    )
     _write(
         runtime_folder(),
         replace(
             ours,
             host=parts.hostname or "127.0.0.1",
             port=parts.port or 80,
-            log=log,
+            log=str(log_file()),
             version=version(),
             born=birth_of(os.getpid()),
+            arguments=arguments,
+            folder=os.getcwd(),
         ),
     )
 

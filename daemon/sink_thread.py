@@ -5,6 +5,7 @@ A sink that cannot be opened or that fails is opened again with back-off, for ev
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from typing import Any, Final
 from daemon.ladder import Rung
 from daemon.metrics import Percentiles, Rate
 from daemon.view import View
-from pipeline.errors import PhospheneError
+from pipeline.errors import PhospheneError, SinkError
 from pipeline.frame import now_ns
 from pipeline.messages import Event
 from pipeline.sink import OutputFormat, Sink
+
+log = logging.getLogger(__name__)
 
 RETRY_S: Final = (0.5, 1.0, 2.0)  # the last one repeats; together below the three seconds a viewer may wait
 
@@ -82,8 +85,8 @@ class SinkThread(threading.Thread):
         while not self._halt.is_set():
             try:
                 self._sink = self._create(self._output)
-            except PhospheneError as error:
-                self._failed(error, first=attempt == 0)
+            except Exception as error:
+                self._failed(_fault(error), first=attempt == 0)
                 self._halt.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)] * random.uniform(0.9, 1.1))
                 attempt += 1
                 continue
@@ -91,12 +94,13 @@ class SinkThread(threading.Thread):
             self._error, attempt, self._sent_at = None, 0, now_ns()
             try:
                 self._publish(self._sink)
-            except PhospheneError as error:
-                self._failed(error, first=True)
-                self._halt.wait(RETRY_S[0])
+            except Exception as error:
+                self._failed(_fault(error), first=True)
             finally:
                 sink, self._sink = self._sink, None
                 sink.close()
+            if self._error is not None:
+                self._halt.wait(RETRY_S[0])
 
     def _publish(self, sink: Sink) -> None:
         interval = int(1e9 / self._output.fps)
@@ -132,3 +136,11 @@ class SinkThread(threading.Thread):
             data = {"sink": self.kind, "status": "failed", "mend": error.mend}
             self._emit(Event("sink", f"{self.kind}: {error}", data, level="warning"))
         self._error = error
+
+
+def _fault(error: Exception) -> PhospheneError:
+    """What to tell people. An error that nobody foresaw is this sink's fault too, and goes whole into the log."""
+    if isinstance(error, PhospheneError):
+        return error
+    log.error("unforeseen", exc_info=error)
+    return SinkError(f"unforeseen {type(error).__name__}: {error}")

@@ -38,10 +38,10 @@ def list_cameras() -> tuple[Camera, ...]:
 
     Raises SourceError where the system cannot list its cameras.
     """
-    if sys.platform == "linux":
-        found = (_linux_camera(path) for path in v4l2.device_paths())
-        return tuple(camera for camera in found if camera is not None)
-    return _enumerated()
+    if sys.platform != "linux":
+        return _enumerated()
+    found = (_linux_camera(path) for path in v4l2.device_paths())
+    return tuple(camera for camera in found if camera is not None)
 
 
 def find_camera(wanted: str) -> Camera:

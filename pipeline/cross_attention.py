@@ -6,6 +6,8 @@ bias: a blend Σ w_i e_i of prompts has exactly the keys Σ w_i K_i and the valu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,8 +24,8 @@ KV = tuple[LayerKV, ...]
 class CrossAttentionKV:
     """Makes every cross-attention layer of a diffusers UNet read its keys and values from here.
 
-    `bind(kv)` before a forward pass gives the precomputed pairs; `bind(None)` makes each layer compute its
-    own from `encoder_hidden_states` (the uncached path, same output). One thread at a time.
+    Inside `bound(kv)` a forward pass reads the precomputed pairs; outside, each layer computes its own from
+    `encoder_hidden_states` (same output). One thread at a time.
     """
 
     def __init__(self, unet: nn.Module) -> None:
@@ -46,13 +48,18 @@ class CrossAttentionKV:
             for layer in self.layers
         )
 
-    def bind(self, kv: KV | None) -> None:
-        """Use these pairs from the next forward pass on. Raises ValueError when the layer counts differ."""
+    @contextmanager
+    def bound(self, kv: KV | None) -> Iterator[None]:
+        """Forward passes inside the block read these pairs. Raises ValueError when the layer counts differ."""
         if kv is not None and len(kv) != len(self.layers):
             raise ValueError(
                 f"{len(kv)} key/value pairs for a UNet of {len(self.layers)} cross-attention layers"
             )
         self.current = kv
+        try:
+            yield
+        finally:
+            self.current = None
 
     @torch.inference_mode()
     def project(self, embeds: Tensor) -> KV:

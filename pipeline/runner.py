@@ -105,13 +105,19 @@ class Runner:
         for thread in self._threads:
             thread.start()
 
+    def turn(self, prepared: Prepared) -> Tensor | None:
+        """One whole call, waited for: encode, stream batch, decode. [F, H, W, 3] uint8 on the CPU, or None.
+
+        For warm-up and benchmarks; not while the stages run.
+        """
+        admission, _ = self._admissions.at(now_ns())
+        emitted = self._batch.step(self._latents_of(prepared, admission), admission, prepared.tags)
+        return None if emitted is None else self._engine.decode_async(emitted.latents).result()
+
     def rehearse(self, prepared: Prepared, calls: int) -> None:
-        """Real steps before `start`, so that the first camera frame finds kernels chosen and memory taken."""
+        """Real calls before `start`, so that the first camera frame finds kernels chosen and memory taken."""
         for _ in range(calls):
-            admission, _ = self._admissions.at(now_ns())
-            emitted = self._batch.step(self._latents_of(prepared, admission), admission, prepared.tags)
-            if emitted is not None:
-                self._engine.decode_async(emitted.latents).result()
+            self.turn(prepared)
         self._batch.reset()
 
     def stop(self, wait_s: float = 1.0) -> None:

@@ -29,8 +29,11 @@ Factor = Tensor | float
 
 SIGMA_DATA = 0.5
 TIMESTEP_SCALING = 10.0
-_LEAST_NOISE = 1e-10
-"""1 − ᾱ never goes below this, nor ᾱ: every division by a_k or b_k stays finite in float32."""
+LEAST_SIGNAL = 1e-6
+LEAST_NOISE = 1e-10
+"""Below them neither ᾱ nor 1 − ᾱ goes, so that a division by a_k or b_k keeps its digits in float32; ᾱ is
+smaller only in the last steps of a model with zero terminal signal-to-noise ratio.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,8 @@ class Schedule:
         # 3. noise level of each step
         powers = [signal_power(alphas, tau) for tau in timesteps]
 
-        # 4. boundary scalings (LCM, appendix C): at τ = 0 the consistency function is the identity
-        scaled = [timestep_scaling * tau for tau in timesteps]
+        # 4. boundary scalings, those of the grid's cleanest point below it: nearer to 0 their sum rises to 1.2
+        scaled = [timestep_scaling * max(tau, grid[-1]) for tau in timesteps]
         norms = [s * s + sigma_data * sigma_data for s in scaled]
         return cls(
             t_index_list=indices,
@@ -133,14 +136,14 @@ def strength_factor(strength: float, first: float, last: float = 999.0) -> float
 def signal_power(alphas_cumprod: Sequence[float], timestep: float) -> float:
     """ᾱ at a timestep between training timesteps: linear between its neighbours, so as monotone as the table.
 
-    Below timestep 1 it rises to 1 at 0 and not to the table's ᾱ[0]: there c_skip → 1 hands x on as it is, and
-    the table's last bit of noise, which no UNet would remove, would show as grain when strength leaves 0.
+    Below timestep 1 it rises to 1 at 0, not to the table's ᾱ[0]: the picture leaves the camera's without a jump
+    when strength leaves 0, while ᾱ[0] would put 3 % of grain on it at once.
     """
     low = min(int(timestep), len(alphas_cumprod) - 1)
     high = min(low + 1, len(alphas_cumprod) - 1)
     left = 1.0 if low == 0 else alphas_cumprod[low]
     power = left + (alphas_cumprod[high] - left) * (timestep - low)
-    return min(max(power, _LEAST_NOISE), 1.0 - _LEAST_NOISE)
+    return min(max(power, LEAST_SIGNAL), 1.0 - LEAST_NOISE)
 
 
 def epsilon_from(output: Tensor, x: Tensor, a: Factor, b: Factor, prediction_type: PredictionType) -> Tensor:

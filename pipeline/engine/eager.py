@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.conditioning import TextContext
+from pipeline.engine.denormals import flushed
 from pipeline.engine.pictures import PendingPictures, PictureBuffer, Pictures
 from pipeline.models.model import Model
 
@@ -17,9 +18,6 @@ class EagerEngine:
         self.model = model
         self.device = model.device
         self.dtype = model.dtype
-        if self.device.type == "cpu":
-            # Numbers below 1e-38 appear in dark pictures and cost a CPU a hundred cycles each.
-            torch.set_flush_denormal(True)
         self._input = PictureBuffer(self.device, self.dtype)
 
     @torch.inference_mode()
@@ -29,7 +27,8 @@ class EagerEngine:
 
         float32, on the model's device; as the UNet was trained on them (scaled). Deterministic.
         """
-        return self.model.vae.encode(self._input.fill(pictures)).float()
+        with flushed(self.device):
+            return self.model.vae.encode(self._input.fill(pictures)).float()
 
     @torch.inference_mode()
     def predict(self, x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
@@ -38,16 +37,13 @@ class EagerEngine:
         What it means (ε, v or x₀) is `model.prediction_type`. `context` has N rows, or one row for all.
         """
         rows = x.shape[0]
-        self.model.cross_attention.bind(context.kv)
-        try:
+        with flushed(self.device), self.model.cross_attention.bound(context.kv):
             out: Tensor = self.model.unet(
                 x.to(dtype=self.dtype, memory_format=torch.channels_last),
                 timesteps,
                 context.embeds.expand(rows, -1, -1) if context.rows != rows else context.embeds,
                 return_dict=False,
             )[0]
-        finally:
-            self.model.cross_attention.bind(None)
         return out.to(x.dtype)
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -58,7 +54,8 @@ class EagerEngine:
     def decode_async(self, latents: Tensor) -> PendingPictures:
         """As `decode`, without waiting for the device: ask for `result()` once the next step is under way."""
         z = latents.to(dtype=self.dtype, memory_format=torch.channels_last)
-        return PendingPictures(self.model.vae.decode(z))
+        with flushed(self.device):
+            return PendingPictures(self.model.vae.decode(z))
 
     def warm_up(self, rows: int, frames: int, height: int, width: int) -> None:
         """One step of this shape in pixels: the first call of a shape picks kernels and allocates."""

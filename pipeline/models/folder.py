@@ -75,7 +75,8 @@ def load_vae(folder: Path, *, allow_pickle: bool) -> Any:
 
         return filled(lambda: _from_config(AutoencoderKL, config, folder), kl_names(weights), folder)
     raise ModelError(
-        f"{folder}: the VAE is {kind}, and only AutoencoderTiny or AutoencoderKL is supported", ""
+        f"{folder}: the VAE is {kind}, not AutoencoderTiny or AutoencoderKL",
+        "choose one in model.vae, such as madebyollin/taesd for Stable Diffusion 1.x and 2.x",
     )
 
 

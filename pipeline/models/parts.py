@@ -19,7 +19,7 @@ from pipeline.models.tokenizer import Tokenizer
 from pipeline.models.vae import LatentCodec
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, slots=True)
 class Hints:
     """What no diffusers config says; from an optional `phosphene.json` in the model's folder.
 

@@ -139,7 +139,7 @@ class Preview:
             self._snapshot = None
             came = self._changed.wait_for(lambda: self._snapshot is not None or self._closed, timeout_s)
             self._snapshots_wanted -= 1
-            image = self._snapshot
+            image = self._newest_snapshot()
         if not came or image is None:
             raise SinkError(
                 f"preview: no picture came within {timeout_s:g} s", "see what `phosphene status` says"
@@ -182,6 +182,9 @@ class Preview:
             self._closed = True
             self._viewers.clear()
             self._changed.notify_all()
+
+    def _newest_snapshot(self) -> Image | None:
+        return self._snapshot
 
     def _leave(self, viewer: Viewer) -> None:
         with self._changed:

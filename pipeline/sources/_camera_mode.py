@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from pipeline.geometry import cut_to_aspect
 from pipeline.v4l2 import Mode
 
 DECODED: Final = ("MJPG", "YUYV", "UYVY", "NV12", "YU12", "RGB3", "BGR3")
@@ -25,8 +26,10 @@ def closest(modes: Sequence[Mode], wanted: Mode, prefer: Literal["rate", "size"]
 
     def cost(mode: Mode) -> tuple[float, ...]:
         rate, size = _rate_cost(mode, wanted), _size_cost(mode, wanted)
+        wasted = mode.size.width * mode.size.height
         known = DECODED.index(mode.fourcc) if mode.fourcc in DECODED else len(DECODED)
-        return (rate, size, known) if prefer == "rate" else (size, rate, known)
+        first = (rate, size) if prefer == "rate" else (size, rate)
+        return (*first, wasted, -min(mode.fps, wanted.fps), known)
 
     best = min(modes, key=cost)
     return best._replace(fps=min(best.fps, wanted.fps) if best.fps else wanted.fps)
@@ -39,7 +42,7 @@ def _rate_cost(mode: Mode, wanted: Mode) -> float:
 
 
 def _size_cost(mode: Mode, wanted: Mode) -> float:
-    """0 for the same size. Too small costs twice what too large does; a different aspect is cut off, and costs."""
-    wide = math.log(mode.size.width / wanted.size.width)
-    high = math.log(mode.size.height / wanted.size.height)
-    return sum(-2.0 * part if part < 0 else part for part in (wide, high)) + abs(wide - high)
+    """0 for the same number of pixels once cut to the wanted aspect; too few cost twice what too many do."""
+    cut = cut_to_aspect(mode.size, wanted.size)
+    excess = math.log(cut.width * cut.height / (wanted.size.width * wanted.size.height))
+    return round(-2.0 * excess if excess < 0 else excess, 6)

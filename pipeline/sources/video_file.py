@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,7 +128,7 @@ class VideoFile:
                 f"video_file: {self._path} cannot be decoded: {error}", "the file may be damaged; try another"
             ) from error
 
-    def _decode(self) -> Iterator[tuple[int, Any]]:
+    def _decode(self) -> Generator[tuple[int, Any], None, None]:
         """(ns since the first picture of the first pass, frame), over all passes, never going back."""
         base = 0
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections import deque
 from statistics import median
@@ -62,7 +63,19 @@ def available() -> str | None:
 
 
 def create(options: Options) -> Webcam:
-    return Webcam(options, find_camera(options.device))
+    """Raises SourceError saying which it is: missing, in use, not permitted, a loopback without writer."""
+    return Webcam(options, _find(options.device))
+
+
+def _find(device: str) -> Camera:
+    try:
+        return find_camera(device)
+    except SourceError:
+        path = f"/dev/video{device}" if device.isdigit() else device
+        # a device that is there and is no camera: say what it is
+        if os.path.exists(path) and (fault := known_fault(v4l2.sysfs_name(path) or device, path)):
+            raise fault from None
+        raise
 
 
 def again(options: Options, info: SourceInfo) -> Options:
@@ -200,7 +213,7 @@ def _ask(capture: Any, mode: Mode) -> None:
     import cv2
 
     if mode.fourcc != "auto":
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*mode.fourcc.ljust(4)))
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*mode.fourcc.ljust(4)))
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, mode.size.width)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, mode.size.height)
     if mode.fps:

@@ -1,4 +1,4 @@
-"""Residual classifier-free guidance: Eq. 5 against its meaning, against the original's recursion, and bounded."""
+"""Residual classifier-free guidance: Eq. 5 against its meaning and the original's recursion, and bounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ def test_residual_noise_leads_back_to_the_clean_latents(index: int, strength: fl
     torch.testing.assert_close(back, z, rtol=1e-4, atol=1e-4)
 
 
-@given(seed=SEEDS, g=st.floats(1, 5), delta=st.floats(0, 1.5), indices=st.sampled_from([(0, 16, 32, 45), (20, 40)]))
+@given(
+    seed=SEEDS,
+    g=st.floats(1, 5),
+    delta=st.floats(0, 1.5),
+    indices=st.sampled_from([(0, 16, 32, 45), (20, 40)]),
+)
 def test_closed_form_is_the_originals_recursion_where_that_is_sound(
     seed: int, g: float, delta: float, indices: tuple[int, ...]
 ) -> None:
@@ -54,12 +59,14 @@ def test_guidance_is_a_line_through_both_predictions(seed: int, g: float) -> Non
 @pytest.mark.parametrize("form", ["none", "full", "self", "onetime"])
 @pytest.mark.parametrize("g", [-1.0, 0.0, 0.5, 1.0])
 def test_no_guidance_up_to_one(form: str, g: float) -> None:
-    """The original crashes here in `full` and `initialize`: it encodes no negative rows, yet counts on them."""
+    """The original crashes here in `full` and `initialize`: it counts on negative rows it did not encode."""
     assert active_form(form, g) == "none"  # type: ignore[arg-type]
     frame = torch.randn(1, 4, 6, 6)
     unet = TinyUNet(4)
     guided, plain = (
-        StreamBatch(unet, steps=1).step(frame, admission((30,), guidance=f, guidance_scale=s, negative=None), [0])
+        StreamBatch(unet, steps=1).step(
+            frame, admission((30,), guidance=f, guidance_scale=s, negative=None), [0]
+        )
         for f, s in ((form, g), ("none", 7.5))
     )
     assert guided is not None
@@ -71,7 +78,9 @@ def test_no_guidance_up_to_one(form: str, g: float) -> None:
 @pytest.mark.parametrize("form", ["self", "onetime"])
 @pytest.mark.parametrize("g", [1.2, 5.0])
 @pytest.mark.parametrize("t_index_list", [(0,), (25,), (45,)])
-def test_one_step_stays_bounded_for_a_thousand_frames(form: str, g: float, t_index_list: tuple[int, ...]) -> None:
+def test_one_step_stays_bounded_for_a_thousand_frames(
+    form: str, g: float, t_index_list: tuple[int, ...]
+) -> None:
     """The original's stock noise grows a hundredfold within five frames here, to NaN by frame 40."""
     batch = StreamBatch(TinyUNet(4), steps=1)
     state = admission(t_index_list, guidance=form, guidance_scale=g, delta=1.0)

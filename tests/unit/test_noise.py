@@ -40,4 +40,4 @@ def test_weights_are_relative_and_checked() -> None:
     assert blend_noise([(a, 2.0), (b, 0.0)]) is a
     for weights in ((0.0, 0.0), (1.0, -1.0)):
         with pytest.raises(ValueError, match="weights"):
-            blend_noise(list(zip((a, b), weights)))
+            blend_noise(list(zip((a, b), weights, strict=False)))

@@ -21,7 +21,7 @@ WIDTH = 6
 
 
 class TinyUNet:
-    """Random, smooth, sensitive to everything a UNet reads: a convolution, the timestep and the prompt's tokens.
+    """Random, smooth, sensitive to all a UNet reads: latents, timestep, the prompt's tokens.
 
     Rows do not see each other. It counts its calls and their rows.
     """
@@ -49,7 +49,12 @@ def context(seed: int, tokens: int = 5, dtype: torch.dtype = torch.float32) -> T
 
 
 def admission(
-    t_index_list: tuple[int, ...] = (20, 40), *, channels: int = 4, size: int = 6, seed: int = 0, **changes: object
+    t_index_list: tuple[int, ...] = (20, 40),
+    *,
+    channels: int = 4,
+    size: int = 6,
+    seed: int = 0,
+    **changes: object,
 ) -> Admission:
     """Self guidance, g = 1.4, δ = 0.8, strength 0.5; `changes` replaces fields, or gives `strength`."""
     schedule = Schedule.of(ALPHAS_CUMPROD, t_index_list, float(changes.pop("strength", 0.5)))  # type: ignore[arg-type]

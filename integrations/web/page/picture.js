@@ -11,6 +11,7 @@ export class Picture extends EventTarget {
   #decoding = false;
   #delay = 300;
   #wanted = false;
+  #timer = 0;
   frames = 0;
 
   constructor(canvas, headers) {
@@ -28,13 +29,21 @@ export class Picture extends EventTarget {
     return this.#canvas;
   }
 
+  /** Read as long as the daemon is there. */
   start() {
     this.#wanted = true;
+    this.#delay = 300;
     this.#read();
+  }
+
+  stop() {
+    this.#wanted = false;
+    this.#stop?.abort();
   }
 
   async #read() {
     if (this.#stop || !this.#wanted || document.hidden) return;
+    clearTimeout(this.#timer);
     const stop = (this.#stop = new AbortController());
     let watch = 0;
     const alive = () => {
@@ -60,7 +69,7 @@ export class Picture extends EventTarget {
       clearTimeout(watch);
       this.#stop = null;
       this.dispatchEvent(new CustomEvent("lost"));
-      setTimeout(() => this.#read(), this.#delay);
+      this.#timer = setTimeout(() => this.#read(), this.#delay);
       this.#delay = Math.min(3000, this.#delay * 1.6);
     }
   }

@@ -1,0 +1,1 @@
+"""What each command of `phosphene` does. Imported only when that command runs."""

@@ -1,0 +1,134 @@
+"""`phosphene styles`, `devices` and `validate`."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from daemon.client import connect
+from daemon.commands import show
+from daemon.exit_codes import ExitCode, NotRunning
+from pipeline import kinds
+
+
+def styles(config: Path | None, as_json: bool) -> int:
+    """The running daemon's bank, else the configuration's."""
+    found: list[dict[str, Any]] | None = None
+    current = ""
+    if config is None:
+        try:
+            client = connect()
+            found, current = client.get("/styles")["styles"], client.get("/status").get("style") or ""
+        except NotRunning:
+            found = None
+    if found is None:
+        from daemon.settings import load
+        from pipeline.messages import to_dict
+
+        settings = load({}, config).settings
+        found, current = [to_dict(style) for style in settings.bank().values()], settings.style or ""
+    if as_json:
+        show.as_object({"styles": found, "current": current})
+        return ExitCode.OK
+    rows = []
+    for style in found:
+        mark = "*" if style["name"] == current else " "
+        rows.append(
+            (f"{mark} {style['name']}", f"{style['strength']:g}", textwrap.shorten(style["prompt"], 90))
+        )
+    show.table([("  style", "strength", "prompt"), *rows] if rows else [("the bank is empty",)])
+    return ExitCode.OK
+
+
+def devices(as_json: bool) -> int:
+    """Every kind of source and sink: usable, or why not with its mend; cameras one by one."""
+    facts = {"sources": _kinds("pipeline.sources"), "sinks": _kinds("pipeline.sinks"), "cameras": _cameras()}
+    if as_json:
+        show.as_object(facts)
+        return ExitCode.OK
+    for title in ("sources", "sinks"):
+        print(title)
+        show.table([(f"  {kind['kind']}", kind["problem"] or "ready") for kind in facts[title]])
+    print("cameras")
+    rows = [
+        (f"  {camera['path']}", camera["name"], camera["problem"] or camera["use"])
+        for camera in facts["cameras"]
+    ]
+    show.table(rows or [("  none",)])
+    return ExitCode.OK
+
+
+def _kinds(package: str) -> list[dict[str, Any]]:
+    return [{"kind": kind, "problem": kinds.load(package, kind).available()} for kind in kinds.names(package)]
+
+
+def _cameras() -> list[dict[str, Any]]:
+    from pipeline.cameras import list_cameras
+    from pipeline.errors import SourceError
+    from pipeline.sources._camera_fault import known_fault
+
+    try:
+        found = list_cameras()
+    except SourceError as error:
+        return [{"name": "", "path": "?", "identity": "", "virtual": False, "use": "", "problem": str(error)}]
+    cameras = []
+    for camera in found:
+        fault = known_fault(camera.name, camera.path)
+        use = (
+            "virtual camera, never taken by `source: auto`"
+            if camera.is_virtual
+            else f"source: webcam:{camera.path}"
+        )
+        cameras.append(
+            {
+                "name": camera.name,
+                "path": camera.path,
+                "identity": camera.identity,
+                "virtual": camera.is_virtual,
+                "use": use,
+                "problem": f"{fault.message} → {fault.mend}" if fault else camera.problem or None,
+            }
+        )
+    return cameras
+
+
+def validate(file: Path | None, everything: bool, as_json: bool) -> int:
+    """Exit code 3 and every fault, or each value with its origin."""
+    from daemon.config_errors import ConfigError
+    from daemon.effective import effective_facts
+    from daemon.settings import load
+
+    try:
+        loaded = load({}, file)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        show.as_object({"valid": False, "problems": [problem.facts() for problem in error.problems]})
+        return ExitCode.CONFIG
+    facts = effective_facts(loaded)
+    if as_json:
+        show.as_object({"valid": True, **facts})
+        return ExitCode.OK
+    packaged = sum(
+        1 for name in loaded.settings.styles if loaded.origin(("styles", name, "prompt")).layer == "default"
+    )
+    rows = [
+        (
+            value["key"],
+            _shown(value["value"]),
+            "" if value["layer"] == "default" else f"{value['layer']}: {value['where']}",
+        )
+        for value in facts["values"]
+        if everything or not (value["key"].startswith("styles.") and value["layer"] == "default")
+    ]
+    print(f"valid: {facts['file'] or 'the packaged default (you have no configuration of your own)'}")
+    show.table(rows)
+    if packaged and not everything:
+        print(f"and {packaged} packaged styles (--all shows them)")
+    return ExitCode.OK
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

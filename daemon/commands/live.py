@@ -1,0 +1,87 @@
+"""Commands to the running daemon."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from daemon.client import connect
+from daemon.commands import show
+from daemon.exit_codes import ExitCode, Refused
+
+
+def send(as_json: bool, **command: Any) -> int:
+    """Submit one Command and say what it made."""
+    answer = connect().command(**command)
+    if as_json:
+        show.as_object(answer)
+        return ExitCode.OK
+    state = answer["state"]
+    style = state["style"]
+    print(
+        f"{state['mode']}, {style['name'] or 'no style'}: {style['prompt']} (revision {answer['revision']})"
+    )
+    return ExitCode.OK
+
+
+def style(names: list[str], over: str, as_json: bool) -> int:
+    """One style, or a blend of several with weights."""
+    over_s = seconds(over)
+    if len(names) == 1 and ":" not in names[0]:
+        return send(as_json, command="style", name=names[0], over_s=over_s)
+    weights: dict[str, float] = {}
+    for item in names:
+        name, colon, weight = item.rpartition(":")
+        if not colon:
+            name, weight = item, "1"
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            raise Refused(
+                f"{item!r}: {weight!r} is not a weight", "write for example neon:0.7 anime:0.3"
+            ) from None
+    return send(as_json, command="blend", weights=weights, over_s=over_s)
+
+
+def set_value(key: str, value: str, as_json: bool) -> int:
+    """The value is text for prompts, else what YAML would make of it."""
+    from daemon.config_file import value as parsed
+
+    given = value if key.rsplit(".", 1)[-1].endswith("prompt") else parsed(value, "VALUE", "command line")
+    if isinstance(given, list | dict) and key != "t_index_list" and key != "denoiser.t_index_list":
+        given = value
+    return send(as_json, command="set", key=key, value=value if given is None else given)
+
+
+def set_mode(mode: str, as_json: bool) -> int:
+    """styled, bypass, freeze or panic."""
+    from daemon.config_errors import did_you_mean
+    from pipeline.messages import Mode
+
+    known = [m.value for m in Mode]
+    if mode not in known:
+        raise Refused(f"there is no mode {mode!r}", did_you_mean(mode, known))
+    return send(as_json, command="mode", mode=mode)
+
+
+def reload(as_json: bool) -> int:
+    """Read the configuration again."""
+    answer = connect().post("/reload", {})
+    if as_json:
+        show.as_object(answer)
+        return ExitCode.OK
+    facts = answer.get("reload") or {}
+    live, waiting = facts.get("live") or [], facts.get("needs_restart") or []
+    print(f"applied: {', '.join(live)}" if live else "no live value changed")
+    if waiting:
+        print(f"needs a restart: {', '.join(waiting)}\n  → phosphene restart")
+    return ExitCode.OK
+
+
+def seconds(text: str) -> float:
+    """`2s`, `500ms`, `1.5`, `1min` in seconds. Raises Refused."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(ms|s|sec|min|m)?\s*", text)
+    if match is None or not math.isfinite(float(match[1])):
+        raise Refused(f"{text!r} is not a time", "write for example 2s or 500ms")
+    return float(match[1]) * {"ms": 0.001, "min": 60, "m": 60}.get(match[2] or "s", 1)

@@ -1,0 +1,72 @@
+"""`phosphene status`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daemon.client import connect
+from daemon.commands import show
+from daemon.exit_codes import ExitCode, NotRunning
+
+
+def status(as_json: bool) -> int:
+    """Ask the daemon; not running is an answer too, with an exit code of its own."""
+    try:
+        facts = connect().get("/status")
+    except NotRunning as error:
+        if not as_json:
+            raise
+        show.as_object({"running": False, "message": error.message, "mend": error.mend})
+        return ExitCode.NOT_RUNNING
+    if as_json:
+        show.as_object({"running": True, **facts})
+    else:
+        show.table(rows(facts))
+    return ExitCode.OK
+
+
+def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Label and sentence, for people."""
+    part = {key: facts.get(key) or {} for key in ("source", "engine", "metrics", "output")}
+    source, engine, metrics = part["source"], part["engine"], part["metrics"]
+    found = [
+        (
+            "phosphene",
+            f"{facts.get('version', '')}, process {facts.get('pid')}, up {show.duration(facts.get('uptime_s') or 0)}, "
+            f"{facts.get('address') or ''}",
+        ),
+        ("source", _said(source, f"{source.get('kind')}: {source.get('name') or '–'}", source.get("detail"))),
+        ("engine", _said(engine, str(engine.get("status")), engine.get("message") or engine.get("detail"))),
+    ]
+    for sink in facts.get("sinks") or []:
+        where = f"{sink.get('kind')}: {sink.get('status', '')}"
+        found.append(("sink", _said(sink, where, sink.get("detail"))))
+    latency = metrics.get("latency_ms") or {}
+    found.append(
+        (
+            "picture",
+            f"{_number(metrics.get('fps_in'))} in, {_number(metrics.get('fps_engine'))} painted, "
+            f"{_number(metrics.get('fps_out'))} out a second; camera to sink {_number(latency.get('p50'))} ms, "
+            f"p99 {_number(latency.get('p99'))} ms; {metrics.get('skipped', 0)} skipped, "
+            f"{metrics.get('dropped', 0)} dropped",
+        )
+    )
+    prompt = facts.get("prompt") or ""
+    style = facts.get("style") or "no style"
+    found.append(("live", f"{facts.get('mode')}, {style}: {prompt} (revision {facts.get('revision')})"))
+    if waiting := facts.get("needs_restart"):
+        found.append(("waiting", f"for a restart: {', '.join(waiting)}"))
+    return found
+
+
+def _said(part: dict[str, Any], head: str, detail: Any) -> str:
+    said = f"{head} ({detail})" if detail else head
+    if part.get("error"):
+        said += f"\n{' ' * 11}! {part['error']}"
+        if part.get("mend"):
+            said += f"\n{' ' * 11}→ {part['mend']}"
+    return said
+
+
+def _number(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else "–"
