@@ -18,7 +18,6 @@ from daemon.choice import Choice
 from daemon.control import ControlHub
 from daemon.exit_codes import ExitCode
 from daemon.outlook import outlook
-from daemon.page_picture import PagePreview
 from daemon.roles import Roles
 from daemon.service.notify import Notifier
 from daemon.settings import Loaded, Settings
@@ -96,7 +95,7 @@ class Host:
         web = self.settings.web
         app = build_app(
             self.control,
-            PagePreview(self.preview),
+            self.preview,
             token=places.token(),
             stream_key=StreamKey(places.stream_key_file()),
             settings_schema=Settings.model_json_schema(),

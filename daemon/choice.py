@@ -1,4 +1,4 @@
-"""A setting whose shape depends on its `kind`: `source: {kind: webcam, fps: 60}`, in short `webcam` or `webcam:0`.
+"""A setting whose shape depends on its `kind`: `{kind: webcam, fps: 60}`, in short `webcam` or `webcam:0`.
 
 The shapes come from the files of a folder of kinds (see `pipeline.kinds`); only the chosen kind's file is
 imported. In the short form the text after the first colon goes to the option that the kind's file names in
@@ -37,17 +37,17 @@ def fault(message: str, mend: str = "") -> PydanticCustomError:
 
 
 def long_form(package: str, given: Any) -> dict[str, Any]:
-    """The mapping that a short form stands for. Raises PydanticCustomError; a kind that is unknown is left be."""
+    """The mapping that a short form stands for. An unknown kind is left be. Raises PydanticCustomError."""
     if isinstance(given, Choice):
         return given.as_dict()
     if isinstance(given, dict):
         return given
     what = package.rsplit(".", 1)[-1].removesuffix("s")
+    if given is None and "null" in kinds.names(package):
+        return {"kind": "null"}  # what YAML makes of the bare word
     if not isinstance(given, str):
-        raise fault(
-            f"a {what} is a kind or a mapping with a `kind`",
-            f"write for example `{{kind: {_first(package)}}}`",
-        )
+        example = kinds.names(package)[-1]
+        raise fault(f"a {what} is a kind or a mapping with a `kind`", f"write, say, `{{kind: {example}}}`")
     kind, colon, argument = given.partition(":")
     if not colon:
         return {"kind": kind}
@@ -60,10 +60,6 @@ def long_form(package: str, given: Any) -> dict[str, Any]:
             f"write {kind!r} alone, or its options by name",
         )
     return {"kind": kind, name: argument}
-
-
-def _first(package: str) -> str:
-    return kinds.names(package)[0]
 
 
 @dataclass(frozen=True)
@@ -97,12 +93,13 @@ class FromFolder:
         rest = dict(long_form(self.package, given))
         if "kind" not in rest:
             raise fault("the key 'kind' is missing", f"add it: one of {', '.join(kinds.names(self.package))}")
-        kind = rest.pop("kind")
+        kind = "null" if rest["kind"] is None else rest["kind"]
+        del rest["kind"]
         if kind not in (known := kinds.names(self.package)):
             what = self.package.rsplit(".", 1)[-1].removesuffix("s")
             raise fault(f"there is no {what} {kind!r}", did_you_mean(str(kind), known))
         try:
-            # A ValidationError passes through: pydantic puts this setting's own path before each of its errors.
+            # A ValidationError passes through: pydantic puts this setting's path before each of its errors.
             options: Options = kinds.load(self.package, kind).Options.model_validate(rest)
         except PhospheneError as error:
             raise fault(error.message, error.mend) from error

@@ -1,4 +1,4 @@
-"""The command line: names, options and help. What a command does is in `daemon/commands/`, imported when it runs."""
+"""The command line: names, options and help. What a command does is in `daemon/commands/`, imported late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.errors import PhospheneError
 
 app = typer.Typer(
     name="phosphene",
-    help="Turns a webcam into a live painted one. `phosphene run` shows it; `phosphene COMMAND --help` explains.",
+    help="Turns a webcam into a live painted one. `phosphene run` shows it; COMMAND --help explains.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -293,14 +293,23 @@ def doctor(config: Config = None, as_json: Json = False) -> int:
     return doctor(config, as_json)
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-)
-def bench(context: typer.Context) -> int:
+@app.command()
+def bench(
+    config: Config = None,
+    model: Model = None,
+    style: StyleName = None,
+    size: Size = None,
+    seconds: Annotated[float, typer.Option(help="Seconds of each measured stretch.", min=1)] = 10.0,
+    as_json: Json = False,
+) -> int:
     """Measure how fast this computer paints; the last line is one JSON object."""
     from daemon.bench import run_bench
 
-    return int(run_bench(list(context.args)))
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    overrides = _overrides(None, None, model, style, size, None, None, None)
+    return run_bench(overrides, config, seconds=seconds, as_json=as_json, say=say)
 
 
 # ---------------------------------------------------------------- around it
@@ -419,7 +428,7 @@ def _arguments(
 
 
 def main() -> NoReturn:
-    """The entry point: runs a command and ends the process with its exit code, one sentence on stderr if it failed."""
+    """The entry point: runs a command, says on stderr what went wrong, ends with the exit code."""
     usage_error = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
     code: int
     try:
@@ -433,7 +442,7 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `phosphene logs | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (nothing more can be written at exit)
         code = ExitCode.OK
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the outermost frame: a user sees a sentence, not a traceback)
         if isinstance(error, usage_error):
             error.show()  # type: ignore[attr-defined]
             code = error.exit_code  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
 """Reads YAML into plain values with the position of every key, and refuses what a configuration never needs.
 
 The scalars are those of YAML 1.2's core schema: `on`, `no` and `1:30` stay strings, `1e-3` is a number, and a
-key is always a string; infinity and NaN are not numbers here. Refused with one clear message: duplicate keys, tags, several documents, more than
-`MAX_BYTES`, `MAX_DEPTH` or `MAX_VALUES` (aliases counted as often as they are used: no "YAML bombs").
+key is always a string; infinity and NaN are not numbers here. Refused with one clear message: duplicate keys,
+tags, several documents, more than `MAX_BYTES`, `MAX_DEPTH` or `MAX_VALUES` (aliases count as often as they
+are used: no "YAML bombs").
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ MAX_VALUES = 20_000
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _WORDS = {"true": True, "True": True, "false": False, "False": False, "TRUE": True, "FALSE": False}
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """data: nested dicts, lists and scalars. origins: of every key and list item, and of () the file itself."""
+    """data: nested dicts, lists, scalars. origins: of every key and list item; of (), the file itself."""
 
     data: dict[str, Any]
     origins: dict[KeyPath, Origin] = field(default_factory=dict)
@@ -71,17 +73,16 @@ def _unreadable(path: Path, layer: Layer) -> ConfigError:
 
 def parse(text: str, name: str, layer: Layer = "file") -> Document:
     """The document in `text`; `name` is what messages call it. An empty text is an empty mapping."""
+    if bad := _NOT_YAML.search(text):
+        line = text.count("\n", 0, bad.start()) + 1
+        mark = (line, bad.start() - text.rfind("\n", 0, bad.start()))
+        raise _at(f"YAML does not allow the character U+{ord(bad[0]):04X}", "remove it", name, layer, mark)
     try:
         root = _compose(_events(text), name, layer)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = Origin(layer, name, mark.line + 1, mark.column + 1) if mark else Origin(layer, name)
         raise ConfigError(Problem(f"not valid YAML: {error.problem}", _yaml_mend(error), origin=at)) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        at = Origin(layer, name, line, error.position - text.rfind("\n", 0, error.position))
-        message = f"a control character (U+{ord(text[error.position]):04X}) that YAML does not allow"
-        raise ConfigError(Problem(message, "remove it", origin=at)) from None
     origins: dict[KeyPath, Origin] = {(): Origin(layer, name)}
     data = _Build(name, layer, origins).value(root, (), 0) if root is not None else {}
     if data is None:

@@ -1,5 +1,7 @@
-"""Notices when the user's configuration file changes. By looking, not by the system's notices: it also works on
-network file systems and with editors that replace the file, and costs one `stat` a second."""
+"""Notices when the user's configuration file changes: by looking, one `stat` a second.
+
+Works on network file systems too, with editors that replace the file, and before there is a file.
+"""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from typing import Any
 from daemon.config_errors import dotted
 from daemon.events import EventBus, Listener
 from daemon.live_keys import LIVE_KEYS
+from daemon.plain_tree import ABSENT
 from daemon.reduce import Bank, reduce
 from daemon.schema import applies_to, leaves
 from daemon.settings import Loaded, Settings
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 UNDO_STEPS = 64
 SAME_GESTURE_S = 1.0
-"""Changes of one value that follow each other faster than this are one step of undo (a slider being dragged)."""
+"""Changes of one value that follow each other faster are one step of undo (a slider being dragged)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class ControlHub:
             self._state_takers += (take,)
 
     def on_settings(self, take: Callable[[Settings, frozenset[str]], None]) -> None:
-        """Call `take` with the settings in force after a reload changed them, and the top-level keys that did.
+        """Call `take` with the settings in force after a reload changed them, and their top-level keys.
 
         It runs on the reloading thread, without the hub's lock, after `on_state`.
         """
@@ -187,7 +188,7 @@ class ControlHub:
             return None  # said by the event
 
     def apply_settings(self, loaded: Loaded, origin: str = "config") -> Reload:
-        """Take over from `loaded` what is live or a part can be restarted for; name the rest. Emits an event."""
+        """Take over what is live or a part can be restarted for; name the rest. Emits an event."""
         old, new = self._settings, loaded.settings
         changed = changed_keys(old, new)
         live = tuple(key for key in changed if self._can_apply(key, old, new))
@@ -209,7 +210,7 @@ class ControlHub:
         return done
 
     def replace_bank(self, bank: Bank, origin: str = "config") -> None:
-        """New styles. Where the style in use changed in the bank, so does the picture; what was set live stays."""
+        """New styles. What changed of the style in use changes in the picture; what was set live stays."""
         with self._lock:
             name = self._state.style.name
             old, new = self._bank.get(name), bank.get(name)
@@ -263,11 +264,8 @@ class ControlHub:
 def changed_keys(old: Settings, new: Settings) -> tuple[str, ...]:
     """Dotted keys that differ; a style or sink that came or went by its name or number alone."""
     was, now = ({leaf.path: leaf.value for leaf in leaves(of)} for of in (old, new))
-    found = []
-    for path in (*now, *(p for p in was if p not in now)):
-        if was.get(path, leaves) != now.get(path, leaves):
-            found.append(dotted(path[:2] if path[0] in ("styles", "sinks") else path))
-    return tuple(dict.fromkeys(found))
+    paths = [p for p in (*now, *(p for p in was if p not in now)) if was.get(p, ABSENT) != now.get(p, ABSENT)]
+    return tuple(dict.fromkeys(dotted(p[:2] if p[0] in ("styles", "sinks") else p) for p in paths))
 
 
 def _with_sections(old: Settings, new: Settings, keys: tuple[str, ...]) -> Settings:

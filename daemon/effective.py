@@ -1,4 +1,4 @@
-"""The settings in force with the origin of each, as plain values: for `validate`, the HTTP API and the page."""
+"""The settings in force with the origin of each, as plain values: for `validate` and the HTTP API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events to listeners, in order, from one thread of its own: no listener can hold up or break whoever emits."""
+"""Events to listeners, in order, from one thread of its own: no listener can hold up whoever emits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLOW_S = 0.25
 
 
 class EventBus:
-    """Thread-safe. A listener that raises is dropped with a log line; one that is slow only delays its fellows."""
+    """Thread-safe. A listener that raises is dropped with a log line; a slow one only delays its fellows."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -68,7 +68,7 @@ class EventBus:
             return list(self._past)
 
     def settle(self, timeout_s: float = 2.0) -> bool:
-        """Wait until everything emitted so far was delivered; False when that takes longer. For tests and exit."""
+        """Wait until everything emitted so far was delivered; False when that takes longer."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout_s)
 

@@ -24,15 +24,15 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130  # Ctrl-C
 
 
-class NotRunning(PhospheneError):
+class NotRunning(PhospheneError):  # noqa: N818
     """No daemon answers."""
 
 
-class AlreadyRunning(PhospheneError):
+class AlreadyRunning(PhospheneError):  # noqa: N818
     """Another daemon of this user holds the lock."""
 
 
-class Refused(PhospheneError):
+class Refused(PhospheneError):  # noqa: N818
     """The running daemon refused a command."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from daemon.config_errors import KeyPath, Origin, Problem, did_you_mean
+from daemon.plain_tree import known_part
 from daemon.schema import field_at, known_keys
 from pipeline.options import Options
 
@@ -46,12 +47,7 @@ def _path(item: Any, raw: Any) -> KeyPath:
     loc: KeyPath = item["loc"]
     if item["type"] == "missing":
         return loc
-    for end, step in enumerate(loc):
-        try:
-            raw = raw[step]
-        except (KeyError, IndexError, TypeError):
-            return loc[:end]
-    return loc
+    return known_part(raw, loc)
 
 
 def _origin(path: KeyPath, origins: Mapping[KeyPath, Origin]) -> Origin:

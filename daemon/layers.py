@@ -1,9 +1,9 @@
 """Puts the layers of the configuration together and says of each fault where it stands.
 
-Weakest first: the packaged `config.yaml`, the user's file or `--config`, PHOSPHENE_* variables, the command line.
-Mappings merge key by key, lists are replaced whole. Where the key that says *which* thing a mapping describes
-(`kind` of the source, `name` of the model, `prompt` of a style) differs, the mapping is replaced whole too: the
-options of one camera make no sense for another. Relative paths in a file are relative to that file's folder.
+Weakest first: the packaged `config.yaml`, the user's file or `--config`, PHOSPHENE_* variables, the command
+line. Mappings merge key by key, lists are replaced whole. Where the key differs that says what is meant
+(`kind` of the source, `name` of the model, `prompt` of a style), the mapping is replaced whole: options of
+one camera make no sense for another. Relative paths in a file are relative to that file's folder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from daemon.choice import Choice, long_form
 from daemon.config_errors import ConfigError, KeyPath, Origin, Problem, did_you_mean
 from daemon.config_file import Document
 from daemon.explain import explain
+from daemon.plain_tree import ABSENT, value_at
 from daemon.schema import leaves
 from daemon.settings import Loaded, Settings
 from pipeline import kinds
@@ -49,7 +50,7 @@ def load_layers(
 
 
 def user_file(config: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:
-    """The user's file that counts: `config`, else $PHOSPHENE_CONFIG, else the config folder's where there is one."""
+    """The user's file: `config`, else $PHOSPHENE_CONFIG, else the config folder's where there is one."""
     if config is not None:
         return config
     if named := (os.environ if environment is None else environment).get(PREFIX + "CONFIG"):
@@ -60,12 +61,8 @@ def user_file(config: Path | None, environment: Mapping[str, str] | None = None)
 
 def _origin(path: KeyPath, data: Any, origins: Origins) -> Origin:
     """Of one leaf. Where no layer names the key, the default of the schema counts."""
-    at: Any = data
-    for step in path:
-        try:
-            at = at[step]
-        except (KeyError, IndexError, TypeError):
-            return Origin("default")
+    if value_at(data, path) is ABSENT:
+        return Origin("default")
     return next(
         (origins[path[:end]] for end in range(len(path), 0, -1) if path[:end] in origins), Origin("default")
     )
@@ -86,9 +83,7 @@ def _no_bool_as_number(data: dict[str, Any], settings: Settings, origins: Origin
     wrong = []
     for leaf in leaves(settings):
         if isinstance(leaf.value, int | float) and not isinstance(leaf.value, bool):
-            given: Any = data
-            for step in leaf.path:
-                given = given[step] if isinstance(given, dict) and step in given else None
+            given = value_at(data, leaf.path)
             if isinstance(given, bool):
                 origin = origins.get(leaf.path, Origin("default"))
                 wrong.append(
@@ -160,7 +155,7 @@ def _put(layer: Document, path: KeyPath, value: Any, origin: Origin) -> None:
 
 
 def _at_home(layer: Document, folder: Path) -> Document:
-    """Relative paths made absolute: those of options whose type is a path, and a model's or LoRA's that exists."""
+    """Relative paths made absolute: of options whose type is a path, and of a model or VAE that exists."""
     model = layer.data.get("model")
     if isinstance(model, str) and (folder / model).exists() and model != "builtin":
         layer.data["model"] = str(folder / model)
@@ -203,7 +198,7 @@ def _with_paths(package: str, given: Any, folder: Path) -> Any:
     for name, field in fields.items():
         value = long.get(name)
         if (
-            "Path" in str(field.annotation)
+            (name == "path" or "Path" in str(field.annotation))
             and isinstance(value, str)
             and not Path(value).expanduser().is_absolute()
         ):
@@ -216,7 +211,7 @@ def _with_paths(package: str, given: Any, folder: Path) -> Any:
 
 
 def _normal(layer: Document) -> dict[str, Any]:
-    """`model`, `source` and `sinks` in their long form, so that they merge. What is wrong is left for validation."""
+    """`model`, `source`, `sinks` in their long form, so that they merge. Faults are left for validation."""
     data = {}
     for key, value in layer.data.items():
         data[key] = _normal_one(key, value)

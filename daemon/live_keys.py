@@ -21,8 +21,8 @@ from pipeline.options import Options
 class LiveKey:
     """name: what `phosphene set` takes. goes: into `LiveState.style` or `LiveState` itself, as `field`.
 
-    section, declared: the setting that gives type, bounds and help. setting: its dotted path in `config.yaml`,
-    "" for a style's.
+    section, declared: the setting that gives type, bounds and help. setting: its dotted path in `config.yaml`
+    ("" for a style's).
     """
 
     name: str
@@ -85,6 +85,7 @@ LIVE_KEYS: Final[Mapping[str, LiveKey]] = {
         LiveKey(
             "t_index_list", "state", "t_index_list", DenoiserSettings, "t_index_list", "denoiser.t_index_list"
         ),
+        LiveKey("steadiness", "state", "steadiness", DenoiserSettings, "steadiness", "denoiser.steadiness"),
         LiveKey("similarity", "state", "similarity", SimilaritySettings, "enabled", "similarity.enabled"),
         LiveKey(
             "similarity_metric",

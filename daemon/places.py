@@ -2,7 +2,7 @@
 
 config folder    config.yaml of the user
 state folder     token, stream key (0600), log; folder 0700
-runtime folder   lock and run file (pid, port): /run/user/UID where there is one, else `run` in the state folder
+runtime folder   lock and run file (pid, port): in /run/user/UID where there is one, else in the state folder
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ NAME = "phosphene"
 
 
 def import_root() -> Path:
-    """The folder that holds the packages: `sys.path[0]` of child processes, so that no `daemon/` of the folder
-    they are started in is taken for ours."""
+    """The folder that holds the packages: `sys.path[0]` of child processes.
+
+    Else a `daemon/` in the folder they are started in would be taken for ours.
+    """
     return Path(__file__).resolve().parent.parent
 
 
@@ -133,12 +135,12 @@ def running() -> Running | None:
 
 
 def is_alive(run: Running) -> bool:
-    """Whether the process of the run file still is the daemon that wrote it, and not a later one of the same pid."""
+    """Whether the process of the run file still is the daemon that wrote it, not a later one of that pid."""
     return birth_of(run.pid) == run.born if run.born else _exists(run.pid)
 
 
 def birth_of(pid: int) -> str:
-    """What tells a process from a later one with the same pid: its start in ticks since boot. "" where unknown."""
+    """Tells a process from a later one of the same pid: its start in ticks since boot. "" where unknown."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -35,8 +35,8 @@ def reduce(state: LiveState, command: Command, bank: Bank, previous: LiveState |
     A style changes what is painted and never the mode: panic, bypass and freeze are left by `SetMode` alone.
     `previous` is what `Undo` goes back to; it restores everything but the mode.
     `morph_s` is set by commands that change the prompt and kept by the others (a running morph goes on).
-    While styles are blended, `state.blend` has the prompts and `state.style` the numbers: guidance_scale, delta
-    and strength as weighted means, guidance form, seed and LoRAs of the heaviest style.
+    While styles are blended, `state.blend` has the prompts and `state.style` the numbers: guidance_scale,
+    delta and strength as weighted means, guidance form, seed and LoRAs of the heaviest style.
     Raises PhospheneError for an unknown style or key, a value out of range, or nothing to undo.
     """
     changed = _applied(state, command, bank, previous)
@@ -72,7 +72,7 @@ def _applied(state: LiveState, command: Command, bank: Bank, previous: LiveState
 
 
 def style_of(bank: Bank, name: str) -> Style:
-    """The style of that name; upper and lower case, `_`, `-` and spaces are alike where that is unambiguous."""
+    """The style of that name; case, `_`, `-` and spaces are alike where that is unambiguous."""
     if name in bank:
         return bank[name]
     alike = [known for known in bank if _folded(known) == _folded(name)]

@@ -15,11 +15,14 @@ from daemon.ladder import raw_allowed
 from daemon.metrics import Rate
 from daemon.settings import Settings
 from daemon.supervisor import Backoff, ProcessRun, Supervised, ThreadRun
+from pipeline import kinds
 from pipeline.channel import Message
 from pipeline.configs import CaptureConfig, EngineConfig, to_json
 from pipeline.frame import Size
 from pipeline.messages import Event, LiveState, Mode, to_dict
+from pipeline.options import Options
 from pipeline.shared_memory import PipeBell, SharedRing
+from pipeline.source import SourceInfo
 
 STALL_S: Final = 2.0  # a camera that has delivered and then gives nothing for so long is opened again
 FIRST_PICTURE_S: Final = 8.0  # a camera that has been opened and never gave a picture
@@ -83,6 +86,7 @@ class Roles:
         self.fps_in, self.fps_engine = Rate(), Rate()
         self.counts: dict[str, Any] = {}
         self.engine_interval_s = 0.0  # seconds between two painted frames, smoothed; 0 = not known yet
+        self._source_options = settings.source.options
         self._pictures = 0
         self._painted: tuple[int, float] | None = None
         self._raw_on: bool | None = None
@@ -129,6 +133,7 @@ class Roles:
         """Take reloaded settings. What needs new memory is the caller's to refuse."""
         self._settings = settings
         if restart_capture:
+            self._source_options = settings.source.options
             self.source = SourceFacts(settings.source.kind)
             self.capture_role.restart(END_S)
 
@@ -166,7 +171,7 @@ class Roles:
         settings = self._settings
         config = CaptureConfig(
             kind=settings.source.kind,
-            options=settings.source.options.model_dump(mode="json"),
+            options=self._source_options.model_dump(mode="json"),
             canvas=self._canvas,
             output=settings.output.size,
             fit=settings.output.fit,
@@ -184,6 +189,7 @@ class Roles:
             self._pictures = message["pictures"]
         elif message["say"] == "opened":
             info = message["info"]
+            self._source_options = self._same_again(info)
             self._set_source(status="open", name=info["name"], detail=info["detail"], error=None, mend=None)
             data = {"status": "open", **info}
             self._emit(Event("source", f"camera: {info['name']} ({info['detail']})", data))
@@ -197,6 +203,14 @@ class Roles:
             self.capture_role.finish()
             self._set_source(status="ended")
             self._emit(Event("source", f"{self.source.name or self.source.kind} has come to its end", {"status": "ended"}))
+
+    def _same_again(self, info: dict[str, Any]) -> Options:
+        """Options that find the device that was opened once more, by what identifies it, and no other."""
+        again = getattr(kinds.load("pipeline.sources", self._settings.source.kind), "again", None)
+        if again is None:
+            return self._source_options
+        options: Options = again(self._source_options, SourceInfo(**{**info, "size": Size(*info["size"])}))
+        return options
 
     def _capture_down(self, reason: str) -> None:
         if self.source.status in ("open", "starting"):

@@ -1,4 +1,4 @@
-"""Walks the schema: the declaration behind a key path, and every value of a `Settings` with its declaration."""
+"""Walks the schema: the declaration behind a key path, and every value with its declaration."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from daemon.choice import Choice, FromFolder
 from daemon.config_errors import KeyPath, dotted
+from daemon.plain_tree import child, value_at
 from pipeline import kinds
 from pipeline.options import Applies, Options
 
@@ -87,7 +88,7 @@ def plain(leaf: Leaf) -> Any:
 
 
 def known_keys(model: type[Options], path: KeyPath, raw: Any) -> Sequence[str] | None:
-    """The keys allowed in the mapping at `path`; None where any name is (the style bank) or nothing is known."""
+    """The keys allowed in the mapping at `path`; None where any name is (the style bank) or none is known."""
     shape = _shape(model, path, raw)
     if isinstance(shape, FromFolder):
         kind = _dig(raw, path, "kind")
@@ -115,12 +116,11 @@ def field_at(model: type[Options], path: KeyPath, raw: Any) -> FieldInfo | None:
 
 
 def _dig(raw: Any, path: KeyPath, key: str) -> Any:
-    for step in (*path, key):
-        try:
-            raw = raw[step]
-        except (KeyError, IndexError, TypeError):
-            return raw.partition(":")[0] if isinstance(raw, str) and step == key else None
-    return raw
+    """The value of `key` in the mapping at `path`; of a short form ("webcam:0") the part before the colon."""
+    mapping = value_at(raw, path)
+    if isinstance(mapping, str):
+        return mapping.partition(":")[0]
+    return child(mapping, key)
 
 
 def _shape(model: type[Options], path: KeyPath, raw: Any) -> Any:

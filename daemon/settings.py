@@ -1,6 +1,6 @@
 """The one schema: every setting with its default, bounds, help and when a change of it applies.
 
-Command-line help, the page's controls, the JSON schema, `config.yaml`'s comments and validation come from here.
+The command line's help, the page's controls, the JSON schema, `config.yaml`'s comments and validation use it.
 What a source or sink takes is declared in that kind's own file (see `daemon.choice`).
 """
 
@@ -18,7 +18,6 @@ from pydantic_core import PydanticCustomError
 from daemon.choice import Choice, SinkChoice, SourceChoice, fault
 from daemon.config_errors import KeyPath, Origin, did_you_mean
 from daemon.ladder import OnFault
-from pipeline import kinds
 from pipeline.frame import Size
 from pipeline.geometry import Fit, Upscale
 from pipeline.messages import GuidanceForm, LiveState, Similarity, Style
@@ -101,7 +100,7 @@ def _t_index_list(given: Any) -> tuple[int, ...]:
         steps = tuple(int(t) for t in given if not isinstance(t, bool | float))
     except (TypeError, ValueError):
         raise fault(f"{given!r} is not a list of steps", mend) from None
-    rising = all(a < b for a, b in zip(steps, steps[1:], strict=False))
+    rising = list(steps) == sorted(set(steps))
     if len(steps) != len(given) or not 1 <= len(steps) <= 8 or not rising or steps[0] < 0 or steps[-1] > 49:
         raise fault(f"{list(given)} is not a list of steps", mend)
     return steps
@@ -182,6 +181,9 @@ class DenoiserSettings(Options):
         1, "frames denoised side by side in one call", applies="rebuild", ge=1, le=8
     )
     add_noise: bool = setting(True, "add fresh noise between the steps", applies="rebuild")
+    steadiness: float = setting(
+        0.8, "how still the painting of a still scene stands: 0 off (it shimmers), 1 most", applies="live", ge=0, le=1
+    )
     prompt_switch: Literal["admitted", "immediate"] = setting(
         "admitted",
         "admitted: a frame keeps the prompt it began with; immediate: all frames in flight change",
@@ -207,7 +209,7 @@ class SimilaritySettings(Options):
 class EngineSettings(Options):
     """How and where a step is executed."""
 
-    kind: str = setting("auto", "auto, or the name of a file of pipeline/engine", applies="rebuild")
+    kind: Literal["auto", "eager"] = setting("auto", "auto or eager (plain PyTorch calls)", applies="rebuild")
     device: str = setting(
         "auto",
         "auto, cpu, cuda, cuda:N or mps",
@@ -218,14 +220,6 @@ class EngineSettings(Options):
         "auto", "auto (measured at start), float32, bfloat16 or float16", applies="rebuild"
     )
     threads: Threads = setting("auto", "CPU threads of the engine: auto or a number", applies="rebuild")
-
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, kind: str) -> str:
-        known = ("auto", *kinds.names("pipeline.engine"))
-        if kind not in known:
-            raise fault(f"there is no engine {kind!r}", did_you_mean(kind, known))
-        return kind
 
 
 class StyleSettings(Options):
@@ -350,6 +344,7 @@ class Settings(Options):
             style=bank[name] if name is not None else Style(),
             t_index_list=self.denoiser.t_index_list,
             similarity=self.similarity.enabled,
+            steadiness=self.denoiser.steadiness,
             similarity_metric=self.similarity.metric,
             similarity_threshold=self.similarity.threshold,
             max_skip_frames=self.similarity.max_skip_frames,
@@ -389,7 +384,7 @@ def load(
     *,
     environment: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """The effective settings: packaged default < the user's file (or `config`) < PHOSPHENE_* < `cli_overrides`.
+    """The effective settings: packaged default < user's file (or `config`) < PHOSPHENE_* < `cli_overrides`.
 
     `cli_overrides`: dotted key → value, as in {"output.size": "640x480", "sinks": ["preview"]}.
     `environment`: None reads the process's own. Raises ConfigError with every fault found.

@@ -83,6 +83,7 @@ class View:
             return
         if self._raw_reader is None:
             self._raw_reader = self._open_raw()
+            self._raw_reader.rewind()  # the ladder looks at its age
         self._raw = self._raw_reader.take() or self._raw
 
     def _blur(self, raw: Frame) -> Frame:

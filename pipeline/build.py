@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner
 from pipeline.configs import EngineConfig
+from pipeline.consistency import TemporalConsistency
 from pipeline.dream import Dream
 from pipeline.engine import precision
 from pipeline.engine.eager import EagerEngine
@@ -42,6 +43,7 @@ class Build:
     runner: Runner
     admissions: LiveAdmission
     similarity: SimilarityFilter
+    consistency: TemporalConsistency
     model: Model
     pictures: bool
     steps: int
@@ -57,6 +59,7 @@ class Build:
         options = SimilarityOptions.of(state)
         # Frames of a text-to-image clock all look alike.
         self.similarity.options = replace(options, enabled=options.enabled and self.pictures)
+        self.consistency.amount = state.steadiness
         self._take_loras(state)
         self.admissions.update(state, now_ns())
         if state.mode is Mode.STYLED:
@@ -125,12 +128,13 @@ def build(
         prompt_switch=config.prompt_switch,
         add_noise=config.add_noise,
     )
+    consistency = TemporalConsistency(state.steadiness)
     dream = Dream(*shape, drift_s=config.drift_s, device=device)
 
     def latents_of(prepared: Prepared, admission: Admission) -> Tensor:
         if config.pictures:
-            return engine.encode(prepared.pixels)
-        return torch.cat([dream.at(tag.t_capture / 1e9, state.style.seed) for tag in prepared.tags])
+            return consistency.steadied(prepared.pixels, engine.encode(prepared.pixels))
+        return torch.cat([dream.at(tag.t_capture / 1e9, admissions.seed) for tag in prepared.tags])
 
     similarity = SimilarityFilter()
     runner = Runner(
@@ -150,11 +154,12 @@ def build(
         "threads": torch.get_num_threads() if device.type == "cpu" else 0,
         "detail": detail,
     }
-    made = Build(runner, admissions, similarity, model, config.pictures, steps, info)
+    made = Build(runner, admissions, similarity, consistency, model, config.pictures, steps, info)
     made.apply(state)
     progress("warming up", None)
     grey = np.full((frames, config.canvas.height, config.canvas.width, 3), 127, np.uint8)
     runner.rehearse(Prepared(grey, tuple(Tag(0, 0, None, 0) for _ in range(frames))), calls=steps + 1)
+    consistency.reset()
     return made
 
 

@@ -1,8 +1,8 @@
 """Temporal consistency: latent feedback gated by motion, so that a still scene gives a still painting.
 
 A camera's noise differs from frame to frame, and the model paints it: cracks and strokes that crawl over a
-wall. Where the input picture has not changed by more than that noise, the clean latents of a frame are averaged
-with those of the frames before; where it has, they are taken as they are:
+wall. Where the input picture has not changed by more than that noise, the clean latents of a frame are
+averaged with those of the frames before; where it has, they are taken as they are:
 
     z' = z + w (m − z),   w = n/(n + 1),   n = frames averaged so far, 0 where the picture changed
 
@@ -32,6 +32,10 @@ REACH = 1
 STILL = 4.0
 MOVING = 7.0
 """In deviations of the noise: below STILL a change is noise, above MOVING it is motion, linear between."""
+BROAD = 7
+"""Patches across the area whose mean change is watched too: light that drifts hides in one patch's noise."""
+DRIFT_GAIN = 3.0
+"""That mean's noise is 7 times smaller, were it all independent; a change of it counts this much more."""
 MOST = 0.95
 """w at amount 1: a mean of 20 frames."""
 
@@ -83,8 +87,7 @@ class TemporalConsistency:
         if memory is None or memory.latents.shape != z.shape:
             self._memory = _Memory(patches, z, np.zeros((h, w), np.float32))
             return z
-        difference = cv2.absdiff(patches, memory.picture)
-        still = self._stillness(difference)
+        still = self._stillness(cv2.subtract(patches, memory.picture))
         most = MOST * min(self.amount, 1.0)
         memory.frames = np.minimum(still * (memory.frames + 1), np.float32(most / (1 - most)))
         weight = memory.frames / (memory.frames + 1)
@@ -95,16 +98,16 @@ class TemporalConsistency:
         return memory.latents
 
     def _stillness(self, difference: Plane) -> Plane:
-        """1 where a cell and its neighbours show only noise, 0 where one of them moves: [h, w]."""
-        sample = difference[::3, ::3].ravel()
-        sample = sample[sample > 0]  # bars, and what is clipped to black or white, say nothing
-        if sample.size:
-            middle = float(np.partition(sample, sample.size // 2)[sample.size // 2])
+        """1 where a cell and its neighbours show only noise, 0 where one of them changes: [h, w]."""
+        drift = cv2.blur(difference, (BROAD, BROAD))
+        grain = np.abs(difference - drift)[::3, ::3].ravel()  # what changes from patch to patch: the sensor
+        grain = grain[grain > 0]  # bars, and what is clipped to black or white, say nothing
+        if grain.size:
+            middle = float(np.partition(grain, grain.size // 2)[grain.size // 2])
             self._noise.update((middle / 0.674) ** 2)  # the median of |N(0, σ²)| is 0.674 σ
-        deviation = np.float32(self._noise.value**0.5)
-        greatest: Plane = difference.max(-1)
+        greatest: Plane = np.maximum(np.abs(difference), np.abs(drift) * DRIFT_GAIN).max(-1)
         side = SUBCELLS * (1 + 2 * REACH)
         around = cv2.dilate(greatest, np.ones((side, side), np.uint8), anchor=(SUBCELLS * REACH,) * 2)
-        of_cell = around[::SUBCELLS, ::SUBCELLS]
-        still: Plane = (np.float32(MOVING) - of_cell / deviation) / np.float32(MOVING - STILL)
+        deviations: Plane = around[::SUBCELLS, ::SUBCELLS] / np.float32(self._noise.value**0.5)
+        still: Plane = (np.float32(MOVING) - deviations) / np.float32(MOVING - STILL)
         return np.minimum(np.maximum(still, np.float32(0)), np.float32(1))

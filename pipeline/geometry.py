@@ -244,6 +244,9 @@ def _looked_at(image: Image, crop: Rect, size: Size, look: Look) -> Image:
     import cv2
 
     base = crop_rect(size_of(image), look)
+    if look.mirror:
+        whole = look_size(size_of(image), look)
+        crop = crop._replace(x=whole.width - crop.x - crop.width)
     window = _unrotate(crop, Size(base.width, base.height), look.rotate)
     source = part(image, Rect(base.x + window.x, base.y + window.y, window.width, window.height))
     turned = look.rotate in (90, 270)

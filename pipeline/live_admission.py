@@ -49,6 +49,7 @@ class LiveAdmission:
         self._noise_for = noise_for
         self._pictures = pictures
         self._target: _Target | None = None
+        self.seed = 0  # of the heaviest live style: which walk a dream takes
         self._noise: tuple[tuple[tuple[int, float], ...], Tensor] | None = None
 
     @property
@@ -80,6 +81,7 @@ class LiveAdmission:
             revision=state.revision,
             start="image" if self._pictures else "noise",
         )
+        self.seed = lead.seed
         before = self._target
         if state.morph_s <= 0 or before is None:
             self._target = _Target(admission, None, None, now_ns)

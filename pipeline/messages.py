@@ -52,7 +52,7 @@ class LiveState:
     """Everything that can change between two frames, whole.
 
     blend: weighted styles painted together; empty means `style` alone. morph_s: seconds over which the prompt
-    moves from the previous state's to this one. revision: counts applied commands; frames carry it.
+    moves from the previous state's to this one. steadiness: see `pipeline.consistency` (0: off). revision: counts applied commands; frames carry it.
     """
 
     style: Style = field(default_factory=Style)
@@ -63,6 +63,7 @@ class LiveState:
     similarity_metric: Similarity = "tiles"
     similarity_threshold: float = 0.98
     max_skip_frames: int = 10
+    steadiness: float = 0.8
     morph_s: float = 0.0
     revision: int = 0
 

@@ -170,6 +170,10 @@ class SlotReader:
         """Treat everything published so far as seen."""
         self._seen = int(self._ring.head[0])
 
+    def rewind(self) -> None:
+        """Let the next `take` give the newest frame even if it was published before this reader began."""
+        self._seen = min(self._seen, max(0, int(self._ring.head[0]) - 1))
+
     def _copy(self, number: int) -> Frame | None:
         place = number % PLACES
         words = self._ring.words[place].copy()

@@ -11,6 +11,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -128,7 +129,8 @@ def rate_of(fd: int) -> float:
 def set_output_rate(fd: int, fps: float) -> None:
     """VIDIOC_S_PARM on the output side: the rate that readers are told. Raises OSError."""
     milliseconds = 1000
-    interval = (milliseconds, round(fps * milliseconds))
+    rate = Fraction(fps).limit_denominator(1001)  # 30000/1001 is a usual rate
+    interval = (rate.denominator, rate.numerator)
     _ioctl(fd, _S_PARM, _STREAM_PARAMETERS, OUTPUT_BUFFER, 0, 0, *interval, *[0] * 46)
 
 

@@ -49,7 +49,7 @@ def stop(as_json: bool) -> int:
 
 
 def restart(arguments: list[str], as_json: bool) -> int:
-    """Stop what runs, if anything; start with these arguments, or without any with those it was started with."""
+    """Stop what runs, if anything, and start: with these arguments, or with none with the ones it had."""
     folder = Path.cwd()
     if (run := _alive()) is not None:
         if not arguments and run.arguments is not None and Path(run.folder).is_dir():
@@ -98,7 +98,7 @@ def _spawned(arguments: list[str], folder: Path) -> places.Running:
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         if (code := process.poll()) is not None:
-            raise StartFailed(spoken.read_text("utf-8", "replace"), code)
+            raise StartError(spoken.read_text("utf-8", "replace"), code)
         run = places.running()
         if run is not None and run.pid == process.pid and run.port and Client(run.url, "").healthy():
             process.returncode = 0  # it goes on without us: no "still running" warning when this object ends
@@ -108,7 +108,7 @@ def _spawned(arguments: list[str], folder: Path) -> places.Running:
     raise PhospheneError(f"the daemon did not answer within {READY_S:g} s", "see what it says: phosphene run")
 
 
-class StartFailed(PhospheneError):
+class StartError(PhospheneError):
     """The daemon ended at once; `code` is its exit code and the message what it said."""
 
     def __init__(self, said: str, code: int) -> None:
@@ -129,7 +129,7 @@ def _alive() -> places.Running | None:
 
 
 def _stopped(run: places.Running) -> str:
-    """Ask, then SIGTERM, then SIGKILL; returns how it ended. Only ever the process that wrote the run file."""
+    """Ask, then SIGTERM, then SIGKILL; returns how it ended. Only the process that wrote the run file."""
 
     def gone() -> bool:
         return not places.is_alive(run)

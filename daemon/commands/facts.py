@@ -55,7 +55,7 @@ def devices(as_json: bool) -> int:
         (f"  {camera['path']}", camera["name"], camera["problem"] or camera["use"])
         for camera in facts["cameras"]
     ]
-    show.table(rows or [("  none",)])
+    show.table(rows or [("  none", "", "")])
     return ExitCode.OK
 
 

@@ -32,8 +32,8 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     found = [
         (
             "phosphene",
-            f"{facts.get('version', '')}, process {facts.get('pid')}, up {show.duration(facts.get('uptime_s') or 0)}, "
-            f"{facts.get('address') or ''}",
+            f"{facts.get('version', '')}, process {facts.get('pid')}, "
+            f"up {show.duration(facts.get('uptime_s') or 0)}, {facts.get('address') or ''}",
         ),
         ("source", _said(source, f"{source.get('kind')}: {source.get('name') or '–'}", source.get("detail"))),
         ("engine", _said(engine, str(engine.get("status")), engine.get("message") or engine.get("detail"))),
@@ -46,7 +46,8 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "picture",
             f"{_number(metrics.get('fps_in'))} in, {_number(metrics.get('fps_engine'))} painted, "
-            f"{_number(metrics.get('fps_out'))} out a second; camera to sink {_number(latency.get('p50'))} ms, "
+            f"{_number(metrics.get('fps_out'))} out a second; "
+            f"camera to sink {_number(latency.get('p50'))} ms, "
             f"p99 {_number(latency.get('p99'))} ms; {metrics.get('skipped', 0)} skipped, "
             f"{metrics.get('dropped', 0)} dropped",
         )

@@ -17,7 +17,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """area: program, configuration, machine, camera, virtual camera, network, desktop. mend: a command, mostly."""
+    """area: program, configuration, machine, camera, virtual camera, network or desktop. mend: a command."""
 
     area: str
     level: Level

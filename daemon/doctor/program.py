@@ -98,7 +98,7 @@ def check_configuration(config: Path | None) -> tuple[list[Finding], Loaded | No
         findings.append(
             warning(
                 "configuration",
-                f"web.host {loaded.settings.web.host} lets other computers reach the page (they need the token)",
+                f"web.host {loaded.settings.web.host} lets other computers reach the page (with the token)",
                 "set web.host: 127.0.0.1 unless you mean it",
             )
         )

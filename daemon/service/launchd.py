@@ -22,8 +22,8 @@ def agent_path() -> Path:
 def agent(command: list[str]) -> dict[str, Any]:
     """The property list that runs `command`.
 
-    Interactive: macOS throttles background agents, and this one has a frame to deliver every 33 ms. Asking for the
-    camera is allowed to agents of the login session (LimitLoadToSessionType Aqua); the first start asks the user.
+    Interactive: macOS throttles background agents, and this one has a frame to deliver every 33 ms. Agents of
+    a login session (LimitLoadToSessionType Aqua) may ask for the camera; the first start asks the user.
     """
     return {
         "Label": LABEL,

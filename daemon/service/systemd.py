@@ -33,12 +33,12 @@ TimeoutStopSec=10
 KillMode=mixed
 Restart=on-failure
 RestartSec=2
-# A configuration that cannot be used does not get better by trying again; nor does a daemon that runs already.
+# A configuration that cannot be used does not get better by trying again, nor does a daemon running already.
 RestartPreventExitStatus={config} {already}
 Environment=PYTHONUNBUFFERED=1
 
-# What a program that reads a camera and paints needs, and no more. The denoiser compiles and maps code, and GPUs and
-# cameras are devices, so MemoryDenyWriteExecute and PrivateDevices stay off.
+# What a program that reads a camera and paints needs, no more. The denoiser compiles and maps code, and GPUs
+# and cameras are devices, so MemoryDenyWriteExecute and PrivateDevices stay off.
 NoNewPrivileges=yes
 UMask=0077
 RestrictSUIDSGID=yes
@@ -89,7 +89,7 @@ def install(command: list[str], now: bool) -> str:
         )
     _systemctl("daemon-reload")
     _systemctl("enable", *(["--now"] if now else []), NAME)
-    return f"wrote and enabled {path}\n  → state: systemctl --user status {NAME}, start: systemctl --user start {NAME}"
+    return f"wrote and enabled {path}\n  → start it: systemctl --user start {NAME}"
 
 
 def uninstall() -> str:

@@ -1,4 +1,4 @@
-"""An entry of the Startup folder: starts with the login, without a window. Written with care; not tested on Windows.
+"""An entry of the Startup folder: starts with the login, windowless. Written with care; untested on Windows.
 
 A real Windows service runs in session 0, where there is no camera and no user's OBS; so it is not one.
 """
@@ -27,7 +27,7 @@ def entry_path() -> Path:
 
 
 def entry_text(command: list[str]) -> str:
-    """A script of the Windows Script Host: `Run` with window style 0 shows no console; False does not wait."""
+    """For the Windows Script Host: `Run` with window style 0 shows no console; False does not wait."""
     line = subprocess.list2cmdline(command).replace('"', '""')
     return (
         'Set shell = CreateObject("WScript.Shell")\r\n'

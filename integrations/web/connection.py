@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import struct
+import sys
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from integrations.web.limits import Limits
+
+
+def cut(transport: asyncio.Transport) -> None:
+    """Close the connection at once and throw away what the system still keeps for it."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None and not transport.is_closing():
+        linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    transport.abort()
 
 
 def bounded_protocol(limits: Limits) -> type[H11Protocol]:
@@ -20,8 +34,9 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             if len(self.server_state.connections) >= limits.connections:
                 self._refused = True
-                transport.abort()
+                cut(transport)
                 return
+            self.access_log = False  # it would write addresses with their query, and so the stream key
             super().connection_made(transport)
             self._expect_head()
 
@@ -44,6 +59,8 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
         def on_response_complete(self) -> None:
             self._head_arrived()
             super().on_response_complete()
+            if self.conn.trailing_data[0]:
+                self._expect_head()
 
         def _expect_head(self) -> None:
             if self._deadline is None:
@@ -57,6 +74,6 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
         def _too_late(self) -> None:
             self._deadline = None
             if not self.transport.is_closing():
-                self.transport.abort()
+                cut(self.transport)
 
     return BoundedProtocol

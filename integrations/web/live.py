@@ -46,13 +46,13 @@ class Live:
 
     async def socket(self, socket: WebSocket) -> None:
         """WS /api/v1/ws. First message: {"token": …}. Then {"type": "command", "id": …, "command": {…}}."""
-        await socket.accept()
-        with self._seats.take() as seated:
+        with contextlib.suppress(WebSocketDisconnect, OSError), self._seats.take() as seated:
+            await socket.accept()
             if not seated:
                 await socket.close(TOO_MANY, "Too many listeners.")
             elif not await self._authenticated(socket):
                 await socket.close(
-                    WRONG_TOKEN, "The first message must be {token: TOKEN} with the daemon's token."
+                    WRONG_TOKEN, "The first message must be {token: TOKEN}, with the daemon's token."
                 )
             else:
                 with self._hub.listener() as listener:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,8 @@ def metrics_text(status: Mapping[str, Any], streams: int) -> str:
         for key, value in latency.items()
     ]
     figure("phosphene_latency_seconds", "From camera to sink, over the last while.", "gauge", *seconds)
-    sinks = [sink for sink in status.get("sinks") or [] if isinstance(sink, Mapping)]
+    listed = status.get("sinks")
+    sinks = [sink for sink in listed if isinstance(sink, Mapping)] if isinstance(listed, list) else []
     figure(
         "phosphene_sink_fps",
         "Pictures a second to each sink.",
@@ -71,7 +73,7 @@ def _part(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _label(name: str, value: str) -> str:

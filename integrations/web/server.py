@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from starlette.types import Scope
 from integrations.control import Control
 from integrations.web.api import Api, Extras
 from integrations.web.auth import StreamKey
-from integrations.web.connection import bounded_protocol
+from integrations.web.connection import bounded_protocol, cut
 from integrations.web.errors import HANDLERS
 from integrations.web.feed import Feed
 from integrations.web.guard import Guard
@@ -31,6 +32,9 @@ from pipeline.errors import PhospheneError
 
 SEND_BUFFER = 256 * 1024
 """Bytes the system keeps for a reader; more would only be older pictures."""
+
+HEAD_BYTES = 32 * 1024
+"""Of a request's line and headers."""
 
 GRACE_S = 0.3
 """Seconds that answers in flight get when the server stops."""
@@ -118,7 +122,15 @@ class Drop:
     def __call__(self, scope: Scope) -> None:
         for connection in tuple(self.connections()):
             if connection.client is not None and scope.get("client") == connection.client:
-                connection.transport.abort()
+                cut(connection.transport)
+
+
+class Discreet(logging.Filter):
+    """Lets uvicorn say only what is wrong: below a warning it writes addresses with their query (the stream
+    key) and what is sent over a WebSocket (the token)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
 
 
 class Server(uvicorn.Server):
@@ -185,12 +197,15 @@ async def serve(app: Starlette, host: str, port: int, on_bound: Callable[[int], 
         ws_ping_timeout=20,
         lifespan="on",
         log_config=None,
-        log_level="warning",  # below it, uvicorn writes addresses with their query, and so the stream key
+        log_level="warning",
         access_log=False,
         server_header=False,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        proxy_headers=False,  # X-Forwarded-For would let a client choose its address
         timeout_keep_alive=30,
         timeout_graceful_shutdown=2,
     )
+    _discreet()
     server = Server(config, lambda: on_bound(bound.getsockname()[1]))
     app.state.drop.connections = lambda: server.server_state.connections
     running = asyncio.create_task(server.serve([bound]))
@@ -203,8 +218,14 @@ async def serve(app: Starlette, host: str, port: int, on_bound: Callable[[int], 
         bound.close()
 
 
+def _discreet() -> None:
+    logger = logging.getLogger("uvicorn.error")
+    if not any(isinstance(known, Discreet) for known in logger.filters):
+        logger.addFilter(Discreet())
+
+
 async def _finish(server: Server, running: asyncio.Task[None]) -> None:
     await asyncio.wait([running], timeout=GRACE_S)
     for connection in tuple(server.server_state.connections):
-        connection.transport.abort()
+        cut(connection.transport)
     await asyncio.wait([running], timeout=3)

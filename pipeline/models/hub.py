@@ -3,6 +3,7 @@ cache."""
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -48,18 +49,36 @@ def _cached(repo: str) -> Path | None:
         folder = Path(snapshot_download(repo, local_files_only=True, allow_patterns=["*.json"]))
     except (LocalEntryNotFoundError, HFValidationError, OSError):
         return None
-    parts = [folder / p for p in PARTS[:3]] if (folder / "model_index.json").is_file() else [folder]
-    whole = all((p / "config.json").is_file() or len(parts) == 1 for p in parts)
-    return folder if whole and all(any(p.glob("*.safetensors")) for p in parts) else None
+    return folder if _is_whole(folder) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """False for what another program, or an interrupted download, left in the cache without some of its files."""
+    if not (folder / "model_index.json").is_file():
+        return _has_weights(folder)
+    tokenizer = [folder / "tokenizer" / name for name in ("tokenizer.json", "merges.txt")]
+    parts = [folder / name for name in ("unet", "vae", "text_encoder")]
+    return (
+        (folder / "scheduler" / "scheduler_config.json").is_file()
+        and any(file.is_file() for file in tokenizer)
+        and all((part / "config.json").is_file() and _has_weights(part) for part in parts)
+    )
+
+
+def _has_weights(folder: Path) -> bool:
+    found = {f.name for f in folder.glob("*.safetensors")}
+    shards = {name for name in found if re.search(r"-\d+-of-\d+", name)}
+    counts = {int(name.rpartition("-of-")[2].split(".")[0]) for name in shards}
+    return bool(found - shards) or (len(counts) == 1 and len(shards) == counts.pop())
 
 
 def _explained(repo: str, progress: Progress) -> Path:
     """`_fetch` with every way it fails turned into one sentence."""
-    import httpx
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
+        HTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
     )
@@ -78,7 +97,7 @@ def _explained(repo: str, progress: Progress) -> Path:
         ) from e
     except HfHubHTTPError as e:
         raise ModelError(f"{repo}: the hub answered {e.response.status_code}", "try again later") from e
-    except (LocalEntryNotFoundError, httpx.HTTPError, ConnectionError, TimeoutError) as e:
+    except (LocalEntryNotFoundError, HTTPError, ConnectionError, TimeoutError) as e:
         raise ModelError(
             f"{repo} cannot be downloaded: the hub cannot be reached ({type(e).__name__})",
             "check the network, or put a model's folder in model:",
@@ -109,8 +128,8 @@ def _fetch(repo: str, progress: Progress) -> Path:
     class Bar(tqdm):  # type: ignore[misc]
         """huggingface_hub reports through a tqdm class: this one draws nothing and tells `progress`."""
 
-        def display(self, *_: Any, **__: Any) -> None:
-            pass
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "file": io.StringIO(), "leave": False})
 
         def update(self, n: float | None = 1) -> bool | None:
             self.n += n or 0
@@ -119,7 +138,7 @@ def _fetch(repo: str, progress: Progress) -> Path:
 
     path = ""
     for file in files:
-        path = hf_hub_download(repo, file, revision=info.sha, tqdm_class=Bar)
+        path = hf_hub_download(repo, file, tqdm_class=Bar)
         before += sizes[file]
         progress(f"downloading {repo}", min(before / total, 1.0))
     return Path(path).parents[files[-1].count("/")]

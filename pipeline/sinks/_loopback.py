@@ -120,6 +120,11 @@ def _fault(path: str) -> SinkError | None:
             f"{name} is already written to by another program; it is open in {who}",
             "stop that program, or make a second device and name it in `device`",
         )
+    if v4l2.loopback_reports_state(path):
+        return SinkError(
+            f"{name} keeps a fixed format and takes no new writer (its control keep_format is on)",
+            f"v4l2-ctl -d {path} -c keep_format=0",
+        )
     return SinkError(
         f"{name} takes no more pictures: an earlier program has used it up (v4l2loopback before 0.13)",
         _RELOAD,
@@ -159,7 +164,7 @@ class LoopbackWriter:
             if error.errno != errno.EBUSY:
                 raise
             got = v4l2.format_of(self._fd, v4l2.OUTPUT_BUFFER)
-        if (got.fourcc, got.size) != (FOURCC, size):
+        if (got.fourcc, got.size) != (FOURCC, size) or got.sizeimage < self._nbytes:  # before 0.15 whole pages
             raise SinkError(
                 f"virtual_camera: {self._path} keeps the format {got.fourcc} {got.size}; pictures are I420 {size}",
                 f"set output.size to {got.size}, close the programs that show this camera, or free its format: "

@@ -13,16 +13,18 @@ import contextlib
 import dataclasses
 import math
 import os
+import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
 
 from integrations.web.api import Extras
 from integrations.web.auth import StreamKey
+from integrations.web.limits import Limits
 from integrations.web.server import build_app, serve
 from pipeline.errors import PhospheneError
 from pipeline.frame import Frame, Size, now_ns
@@ -86,7 +88,7 @@ class FakeControl:
             self._past = [*self._past[-50:], before]
             self._state = dataclasses.replace(after, revision=before.revision + 1)
         self.emit(
-            Event("state", describe(command, self._state), {"origin": origin, "command": command.command})
+            Event("state", describe(command, self._state), {"origin": origin, "command": to_dict(command)})
         )
         return self._state
 
@@ -163,6 +165,7 @@ class FakeControl:
                 {
                     "kind": "virtual_camera",
                     "status": "failed",
+                    "showing": "slate",
                     "detail": "",
                     "fps": 0,
                     "error": "There is no virtual camera device.",
@@ -285,24 +288,28 @@ def settings_schema() -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def running(control: FakeControl, *, port: int = 0, token: str, key: StreamKey | None = None):
-    """The server on a loopback port, with pictures: (port, painter, stop event)."""
+async def running(
+    control: FakeControl,
+    *,
+    port: int = 0,
+    token: str,
+    key: StreamKey | None = None,
+    limits: Limits | None = None,
+    reload: Callable[[], dict[str, Any]] = dict,
+) -> AsyncIterator[tuple[int, Painter, asyncio.Event]]:
+    """The server on a loopback port, with pictures: (port, painter, what /stop sets)."""
     stop = asyncio.Event()
     bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     painter = Painter(control)
     painter.start()
-
-    def reload() -> dict[str, Any]:
-        return {"changed": []}
-
     app = build_app(
         control,
         painter.preview,
         token=token,
         stream_key=key or StreamKey(),
-        allowed_hosts=[],
         settings_schema=settings_schema(),
-        extras=Extras(config=lambda: {"source": "webcam"}, reload=reload, stop=stop.set),
+        extras=Extras(config=lambda: {"source": {"kind": "webcam"}}, reload=reload, stop=stop.set),
+        limits=limits,
     )
     serving = asyncio.create_task(serve(app, "127.0.0.1", port, bound.set_result))
     try:
@@ -314,6 +321,68 @@ async def running(control: FakeControl, *, port: int = 0, token: str, key: Strea
         painter.stop()
         serving.cancel()
         await asyncio.wait({serving})
+        painter.join()
+
+
+class FakeDaemon(threading.Thread):
+    """The same in a thread with a loop of its own, for tests that block. Use as a context manager."""
+
+    def __init__(self, *, port: int = 0, **given: Any) -> None:
+        super().__init__(name="fake-daemon", daemon=True)
+        self.token = secrets.token_urlsafe(24)
+        self.key = StreamKey()
+        self.control = FakeControl()
+        self.port = port
+        self.stop_asked = False
+        self.stopped_in_s = math.inf
+        self._given = given
+        self._up = threading.Event()
+        self._error: BaseException | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def __enter__(self) -> FakeDaemon:
+        self.start()
+        assert self._up.wait(20), "the server did not start"
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop as the daemon does, by cancelling `serve`."""
+        if self.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self.join(20)
+            assert not self.is_alive(), "the server did not stop"
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._live())
+        except BaseException as error:  # noqa: BLE001  handed to the thread that waits in __enter__
+            self._error = error
+            self._up.set()
+
+    async def _live(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        given = {"port": self.port, "token": self.token, "key": self.key, **self._given}
+        async with running(self.control, **given) as (self.port, self.painter, stop):
+            self._up.set()
+            ends = [asyncio.create_task(event.wait()) for event in (stop, self._end)]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            self.stop_asked = stop.is_set()
+            for end in ends:
+                end.cancel()
+            began = time.monotonic()
+        self.stopped_in_s = time.monotonic() - began
 
 
 async def main() -> None:

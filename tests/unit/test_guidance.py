@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_denoiser import ALPHAS_CUMPROD, TinyUNet, admission
 
 from pipeline.guidance import active_form, guided_noise, residual_noise
 from pipeline.schedule import Schedule, clean_from
 from pipeline.stream_batch import StreamBatch
+from tests.unit.tiny_denoiser import ALPHAS_CUMPROD, TinyUNet, admission
 
 SEEDS = st.integers(0, 2**31)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from tiny_pipelines import save_folder, tiny_pipeline, tiny_vae
 
 from pipeline.conditioning import TextConditioner
 from pipeline.engine.eager import EagerEngine
 from pipeline.errors import ModelError
 from pipeline.models.load import load_lora, load_model
+from tests.unit.tiny_pipelines import save_folder, tiny_pipeline, tiny_vae
 
 SEED = random.randrange(2**31)
 RANK = 3
@@ -87,7 +87,7 @@ def peft_file(model, path: Path, seed: int, metadata: dict[str, str] | None = No
 
 def noise(unet, text_width: int = 64) -> torch.Tensor:
     generator = torch.Generator().manual_seed(7)
-    x, text = torch.randn(1, 4, 8, 8, generator=generator), torch.randn(1, 77, text_width, generator=generator)
+    x, text = torch.randn(1, 4, 16, 16, generator=generator), torch.randn(1, 77, text_width, generator=generator)
     with torch.inference_mode():
         return unet(x, torch.tensor([259]), text, return_dict=False)[0]
 
@@ -116,7 +116,8 @@ def test_a_fused_lora_is_what_diffusers_and_peft_make_of_the_file(pipeline_and_f
     load_lora(model, str(file))
     model.set_lora_weights({str(file): 0.7})
     assert (theirs - before).abs().max() > 1e-2, "the LoRA must do something"
-    assert torch.allclose(noise(model.unet), theirs, atol=2e-4 * float(theirs.abs().max()))
+    error = (noise(model.unet) - theirs).abs()
+    assert error.mean() < 1e-3 * (theirs - before).abs().mean()
 
 
 def test_every_layer_gets_its_low_rank_change_and_no_other_does(model, tmp_path):

@@ -174,7 +174,7 @@ def ours(
 
 
 def assert_alike(mine: Tensor, theirs: Tensor) -> None:
-    """Equal to 1e-4; a random UNet under strong guidance makes latents of hundreds, where float32 ends sooner."""
+    """Equal to 1e-4, in 1/20 of the range: a random UNet under strong guidance makes latents of hundreds."""
     scale = max(1.0, theirs.abs().max().item() / 20)
     torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4 * scale)
 
@@ -238,7 +238,7 @@ def test_immediate_is_the_originals_prompt_switch(pipe: Any, form: str) -> None:
 
 @pytest.mark.parametrize("form", ["self", "onetime"])
 def test_one_step_diverges_there_and_not_here(pipe: Any, form: str) -> None:
-    """With T = 1 the stock noise of `self` is never reset to N_0: every frame's guidance piles up on the last's.
+    """With T = 1 the stock noise of `self` is never reset to N_0: every frame's guidance adds to the last's.
 
     In `initialize` the one row there is takes the negative's noise at every call, which is sound.
     """
@@ -258,7 +258,7 @@ def test_one_step_diverges_there_and_not_here(pipe: Any, form: str) -> None:
 
 
 def test_without_added_noise_its_residual_is_wrong_and_ours_right(pipe: Any) -> None:
-    """It adds N_k to S although x_k has none: the virtual negative then no longer leads back to the frame."""
+    """It adds N_k to S although x_k has none: the virtual negative no longer leads back to the frame."""
     original = Original(pipe, (16, 32), "self", do_add_noise=False)
     original.prepare()
     picture, *rest = pictures_of(3)

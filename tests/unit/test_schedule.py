@@ -9,10 +9,10 @@ import torch
 from diffusers import LCMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_denoiser import ALPHAS_CUMPROD
 
 from pipeline.errors import EngineError
 from pipeline.schedule import Schedule, clean_from, consistency, epsilon_from, lcm_grid, signal_power
+from tests.unit.tiny_denoiser import ALPHAS_CUMPROD
 
 T_INDEX_LISTS = st.lists(st.integers(0, 49), min_size=1, max_size=5, unique=True).map(sorted)
 

@@ -6,7 +6,7 @@ import { keepToken, Link, takeToken } from "./link.js";
 import { Log } from "./log.js";
 import { Picture } from "./picture.js";
 import { Tiles } from "./tiles.js";
-import { count, duration, engineWords, isWell, MODES, partName, rate, write } from "./words.js";
+import { count, duration, engineWords, isWell, MODES, partName, rate, SHOWING, write } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const token = takeToken();
@@ -183,7 +183,8 @@ function showStatus(next) {
   chart.add(metrics);
   showFigures(metrics);
   showRoute();
-  const rests = [`up ${duration(status.uptime_s)}`, status.version && `version ${status.version}`];
+  const waiting = status.needs_restart?.length ? `restart needed for ${status.needs_restart.join(", ")}` : "";
+  const rests = [waiting, `up ${duration(status.uptime_s)}`, status.version && `version ${status.version}`];
   $("signal-note").textContent = status.uptime_s === undefined ? "" : rests.filter(Boolean).join(", ");
   showVeil();
 }
@@ -222,11 +223,21 @@ function showFigures(metrics) {
 
 function showRoute() {
   const source = status.source ?? {};
+  const engine = status.engine;
   const parts = [
     { ...source, role: "from", title: source.name || partName(source.kind) },
+    engine && {
+      ...engine,
+      kind: "engine",
+      role: "via",
+      title: "Painter",
+      detail: engineWords(engine),
+      fps: status.metrics?.fps_engine,
+      error: engine.status === "ready" ? null : engine.error,
+    },
     ...(status.sinks ?? []).map((sink) => ({ ...sink, role: "to", title: partName(sink.kind) })),
-  ].filter((part) => part.kind);
-  const text = JSON.stringify(parts.map(({ fps, sent, late, ...rest }) => ({ ...rest, fps: Math.round(fps ?? 0) })));
+  ].filter((part) => part?.kind);
+  const text = JSON.stringify(parts.map((part) => [part.role, part.title, part.detail, part.status, part.error, part.mend, part.showing, Math.round(part.fps ?? 0)]));
   if (text === showRoute.shown) return;
   showRoute.shown = text;
   $("route").replaceChildren(...parts.map(routeItem));
@@ -240,7 +251,8 @@ function routeItem(part) {
   const rateText = document.createElement("i");
   rateText.textContent = isWell(part) && Number.isFinite(part.fps) ? `${Math.round(part.fps)} fps` : "";
   const note = document.createElement("span");
-  write(note, part.error || part.detail || part.status || "");
+  const words = [part.detail || part.status, SHOWING[part.showing]].filter(Boolean).join("; ");
+  write(note, part.error || words);
   item.append(title, rateText, note);
   if (part.error && part.mend) {
     const mend = document.createElement("span");

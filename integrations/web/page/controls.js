@@ -1,5 +1,7 @@
 // Sliders, switches and fields, built from the schema's controls; each sends only its newest value.
 
+import { sentence } from "./words.js";
+
 const WORDS = {
   strength: ["Strength", "camera", "noise"],
   guidance_scale: ["Guidance", "loose", "strict"],
@@ -95,7 +97,7 @@ function makeRow(control, changed) {
 }
 
 function label(control) {
-  return WORDS[control.key]?.[0] ?? control.key.replaceAll("_", " ").replace(/^./, (c) => c.toUpperCase());
+  return WORDS[control.key]?.[0] ?? sentence(control.key);
 }
 
 function element(name, properties = {}, ...children) {

@@ -1,6 +1,6 @@
 // The events in plain words, newest first. Many changes of one kind in a row are one line.
 
-import { clock, write } from "./words.js";
+import { clock, eventWords, write } from "./words.js";
 
 const MOST = 150;
 const TOGETHER_S = 4;
@@ -37,7 +37,7 @@ export class Log {
     time.textContent = clock(event.t);
     time.dateTime = new Date(event.t * 1000).toISOString();
     const words = document.createElement("span");
-    write(words, event.message);
+    write(words, eventWords(event));
     item.append(time, words);
     const origin = event.data?.origin;
     if (origin && origin !== "web") {
@@ -49,8 +49,8 @@ export class Log {
   }
 }
 
-/** What a change is about: its command and key, or the words before its value. */
+/** What a change is about: the key for values that are dragged, else itself. */
 function topic(event) {
-  const { command, key } = event.data ?? {};
-  return `${command ?? ""}|${key ?? event.message.split(/ (?:is|to|=) |[“"\d]/)[0]}`;
+  const { command } = event.data ?? {};
+  return command?.command === "set" ? `set ${command.key}` : event.message;
 }

@@ -19,6 +19,43 @@ export const MODES = {
   panic: "slate",
 };
 
+/** An event as a sentence. Changes of the state are told by their command, the others tell themselves. */
+export function eventWords(event) {
+  const command = event.kind === "state" && event.data?.command;
+  switch (command?.command) {
+    case "style":
+      return `Style ${command.name}`;
+    case "step":
+      return `Style ${event.data.state?.style?.name ?? "changed"}`;
+    case "blend":
+      return `Blend of ${Object.keys(command.weights).join(" and ")}`;
+    case "prompt":
+      return `Prompt “${command.prompt}”`;
+    case "set":
+      return `${sentence(command.key)} set to ${command.value}`;
+    case "mode":
+      return { styled: "Styled: the painting is shown", freeze: "Freeze: the picture is held", bypass: "Bypass: the camera’s own picture is shown", panic: "Panic: the slate is shown, the camera is closed" }[command.mode];
+    case "undo":
+      return "Undone";
+    default:
+      return event.message;
+  }
+}
+
+export function sentence(key) {
+  const words = String(key).replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** What a sink shows when it is not the live painting. */
+export const SHOWING = {
+  held: "holds the last painted picture",
+  frozen: "holds one picture",
+  raw: "shows the camera’s own picture",
+  blur: "shows the camera’s own picture, blurred",
+  slate: "shows the slate",
+};
+
 export function partName(kind) {
   return NAMES[kind] ?? String(kind ?? "").replaceAll("_", " ");
 }
@@ -50,7 +87,8 @@ export function engineWords(engine) {
   if (engine.status === "ready" || !engine.status) return what;
   const share = Number.isFinite(engine.progress) && engine.progress < 1 ? ` ${Math.round(engine.progress * 100)}%` : "";
   const doing = { starting: "Engine starts", loading: "Model loads", warming: "Engine warms up", restarting: "Engine restarts", failed: "Engine failed" };
-  return `${doing[engine.status] ?? engine.status}${share}${engine.message ? `: ${engine.message}` : ""}`;
+  const why = engine.message || engine.error;
+  return `${doing[engine.status] ?? engine.status}${share}${why ? `: ${why}` : ""}`;
 }
 
 /** Puts `text` into `element`; what stands between backticks is set as code. */
@@ -67,5 +105,5 @@ export function write(element, text) {
 }
 
 export function isWell(part) {
-  return !part.error && !["failed", "lost", "error", "closed", "unavailable"].includes(part.status);
+  return !part.error && !["failed", "lost", "error", "stalled", "unavailable"].includes(part.status);
 }

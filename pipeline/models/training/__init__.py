@@ -1,1 +1,1 @@
-"""The program that trained the built-in model: `python -m pipeline.models.training --photos FOLDER --out DIR`."""
+"""What trained the built-in model: `python -m pipeline.models.training --photos FOLDER --out DIR`."""

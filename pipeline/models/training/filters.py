@@ -1,4 +1,4 @@
-"""What the teachers are built from. Images are RGB: uint8 in 0–255 (`Image`), or float32 in 0–1 (`Picture`)."""
+"""What the teachers are built from. RGB: uint8 in 0–255 (`Image`) or float32 in 0–1 (`Picture`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Colour = tuple[float, float, float]
 
 
 def as_picture(image: Image) -> Picture:
-    return image.astype(np.float32) / 255
+    return image.astype(np.float32) / np.float32(255)
 
 
 def as_image(picture: npt.NDArray[np.floating]) -> Image:
@@ -35,7 +35,7 @@ def luma(image: Image) -> Grey:
     return as_picture(grey(image))
 
 
-def in_grey(values: Grey, tint: Colour = (1, 1, 1)) -> Image:
+def in_grey(values: npt.NDArray[np.floating], tint: Colour = (1, 1, 1)) -> Image:
     """One channel as a picture, each channel times its `tint`."""
     return as_image(values[..., None] * np.array(tint, np.float32))
 
@@ -82,7 +82,8 @@ def kuwahara(image: Image, radius: int) -> Picture:
     variance = box(values * values) - grey_mean * grey_mean
     reach = radius // 2 + radius % 2
     height, width = image.shape[:2]
-    means, variances = [], []
+    means: list[npt.NDArray[np.float32]] = []
+    variances: list[npt.NDArray[np.float32]] = []
     for dy in (-reach, reach):
         for dx in (-reach, reach):
             shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.models.training.filters import (
+    Colour,
     Grey,
     Image,
     as_image,
@@ -161,8 +162,15 @@ def neon(image: Image) -> Image:
 
 
 def vaporwave(image: Image) -> Image:
-    values = as_picture(equalised(smoothed(image, 2), 2, 8))
-    sunset = [(30, 10, 70), (120, 30, 150), (255, 80, 170), (255, 160, 160), (120, 235, 250), (240, 255, 255)]
+    values = as_picture(equalised(smoothed(image, 2), 2, 2))
+    sunset: list[Colour] = [
+        (30, 10, 70),
+        (120, 30, 150),
+        (255, 80, 170),
+        (255, 160, 160),
+        (120, 235, 250),
+        (240, 255, 255),
+    ]
     row = np.arange(image.shape[0])[:, None, None]
     return as_image(gradient_map(values, sunset) * (0.93 + 0.07 * ((row // 2) % 2)))
 
@@ -183,8 +191,8 @@ def bronze(image: Image) -> Image:
     relief = cv2.filter2D(
         luma(smoothed(image, 1)), -1, np.array([[-2, -1, 0], [-1, 0, 1], [0, 1, 2]], np.float32)
     )
-    metal = [(40, 25, 12), (150, 95, 45), (225, 180, 105), (255, 240, 200)]
-    return as_image(gradient_map(np.clip(0.5 + relief * 0.9, 0, 1), [(*c,) for c in metal]))
+    metal: list[Colour] = [(40, 25, 12), (150, 95, 45), (225, 180, 105), (255, 240, 200)]
+    return as_image(gradient_map(np.clip(0.5 + relief * 0.9, 0, 1), metal))
 
 
 _GAME_PALETTE = np.array(
@@ -204,7 +212,8 @@ def pixel(image: Image) -> Image:
     blocks = cv2.resize(vivid, (width // 8, height // 8), interpolation=cv2.INTER_AREA).astype(np.float32)
     distance = ((blocks[:, :, None] - _GAME_PALETTE) ** 2 * np.array([0.3, 0.59, 0.11])).sum(-1)
     coloured = 0.75 * _GAME_PALETTE[distance.argmin(-1)] + 0.25 * blocks
-    return cv2.resize(coloured, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    enlarged: Image = cv2.resize(coloured, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    return enlarged
 
 
 # ------------------------------------------------------------------ cameras

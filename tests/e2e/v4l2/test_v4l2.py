@@ -1,0 +1,28 @@
+"""Sources and sinks on real V4L2 drivers: each file `in_guest_*.py` runs inside a guest kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.v4l2 import guest
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.v4l2,
+    pytest.mark.timeout(1800),  # the first run compiles a kernel
+    pytest.mark.skipif(guest.why_not() is not None, reason=str(guest.why_not())),
+]
+
+
+@pytest.mark.parametrize("loopback", guest.LOOPBACKS)
+def test_virtual_camera(loopback):
+    assert "passed" in guest.run_tests("in_guest_virtual_camera.py", loopback=loopback)
+
+
+def test_webcam():
+    modules = (guest.VIVID, guest.TWO_LOOPBACKS)
+    assert "passed" in guest.run_tests("in_guest_webcam.py", loopback="0.13", modules=modules)
+
+
+def test_the_whole_program():
+    print(guest.run_tests("in_guest_daemon.py", loopback="0.12"))

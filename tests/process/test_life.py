@@ -1,0 +1,94 @@
+"""Start, faults and end of the whole program, with its real children, signals and files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+RUN = ("--source", "test_pattern", "--sink", "null", "--sink", "preview", "--size", "320x240")
+
+
+def gone(pids: list[int], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        alive = [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]
+        if not alive:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_pictures_go_out_before_torch_is_there_and_survive_the_death_of_each_child(daemon):
+    daemon.start(*RUN)
+    early = daemon.wait(lambda s: s["sinks"][0]["sent"] > 0)
+    assert early["engine"]["status"] in ("starting", "loading"), "the first picture waited for the engine"
+    host = psutil.Process(early["pid"])
+    assert not any("torch" in m.path for m in host.memory_maps()), "the host has loaded torch"
+
+    first = daemon.painting()
+    for role in ("engine", "capture"):
+        before = daemon.status()
+        os.kill(before["processes"][role], signal.SIGKILL)
+        part = "source" if role == "capture" else "engine"
+        hurt = daemon.wait(lambda s, part=part: s[part]["restarts"] == 1)
+        assert hurt["sinks"][0]["sent"] >= before["sinks"][0]["sent"]
+        assert hurt["sinks"][0]["status"] == "open"
+        after = daemon.painting()
+        assert after["processes"][role] != before["processes"][role]
+        assert after["sinks"][0]["sent"] > hurt["sinks"][0]["sent"]
+    assert daemon.status()["pid"] == first["pid"]
+
+    children = [child.pid for child in daemon.children()]
+    assert daemon.end(signal.SIGTERM, seconds=3) == 0
+    assert gone(children)
+    assert daemon.command("status", check=False).returncode == 4
+
+
+def test_a_stopped_capture_process_is_replaced(daemon):
+    daemon.start(*RUN)
+    before = daemon.wait(lambda s: s["source"]["status"] == "open")
+    os.kill(before["processes"]["capture"], signal.SIGSTOP)
+    after = daemon.wait(lambda s: s["source"]["restarts"] == 1 and s["source"]["status"] == "open", seconds=30)
+    assert after["processes"]["capture"] != before["processes"]["capture"]
+    assert gone([before["processes"]["capture"]])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_it_ends_within_three_seconds_even_while_torch_is_being_imported(daemon, number, code):
+    daemon.start(*RUN)
+    daemon.wait(lambda s: s["engine"]["status"] == "loading")
+    children = [child.pid for child in daemon.children()]
+    assert len(children) == 2
+    assert daemon.end(number, seconds=3) == code
+    assert gone(children)
+
+
+def test_nothing_outlives_a_killed_host(daemon):
+    daemon.start(*RUN)
+    daemon.wait(lambda s: s["processes"]["capture"] and s["processes"]["engine"])
+    children = [child.pid for child in daemon.children()]
+    assert len(children) == 2
+    daemon.end(signal.SIGKILL)
+    assert gone(children)
+    # The next one starts as if nothing had been.
+    daemon.start(*RUN)
+    daemon.wait(lambda s: s["sinks"][0]["sent"] > 0)
+    assert daemon.end(seconds=3) == 0
+
+
+def test_a_second_daemon_says_who_holds_the_lock(daemon):
+    daemon.start(*RUN)
+    running = daemon.wait(lambda s: s["pid"])
+    second = daemon.command("run", *RUN, check=False)
+    assert second.returncode == 5
+    assert str(running["pid"]) in second.stderr
+    assert daemon.status()["pid"] == running["pid"]
+
+
+def test_it_ends_by_itself_after_so_many_frames(daemon):
+    daemon.start(*RUN, "--frames", "5")
+    assert daemon.process.wait(90) == 0

@@ -1,0 +1,65 @@
+"""Secrets never reach the log."""
+
+import logging
+import secrets
+import sys
+
+import pytest
+
+from daemon import logs
+
+
+@pytest.fixture
+def log(tmp_path):
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    redact = logs.Redact("the-token-itself")
+    path = tmp_path / "x.log"
+    logs.set_up("info", redact, path, to_stderr=False)
+    yield logging.getLogger("daemon.test"), path, redact
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+def test_known_secrets_and_places_of_secrets_are_hidden(log):
+    logger, path, redact = log
+    made = secrets.token_urlsafe(32)
+    redact.add("another-secret-one")
+    logger.info("a %s b", "the-token-itself")
+    logger.warning("GET /stream.mjpeg?key=%s&x=1", made)
+    logger.error("Authorization: Bearer %s", made)
+    logger.info('{"password": "%s", "token": "%s"}', made, made)
+    logger.info("http://h/#token=%s", made)
+    logger.info("x another-secret-one")
+    try:
+        raise ValueError("the-token-itself and key=" + made)
+    except ValueError:
+        logger.exception("failed")
+    text = path.read_text()
+    assert made not in text
+    assert "the-token-itself" not in text
+    assert "another-secret-one" not in text
+    assert "&x=1" in text
+    assert "ValueError" in text
+
+
+def test_file_is_private_and_level_changes(log):
+    logger, path, _ = log
+    if sys.platform != "win32":
+        assert path.stat().st_mode & 0o077 == 0
+    logger.debug("one")
+    logs.set_level("debug")
+    logger.debug("two")
+    assert path.read_text().splitlines()[-1].endswith("two")
+    assert "one" not in path.read_text()
+
+
+def test_plain_words_are_left(log):
+    logger, path, _ = log
+    logger.info("the key strength is out of range; use keyboard; tokenizer: 32 tokens")
+    assert "the key strength is out of range; use keyboard; tokenizer: 32 tokens" in path.read_text()
