@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -40,7 +41,7 @@ def noisy(image: npt.NDArray[np.generic], sigma: float, rng: np.random.Generator
 def stretches(frames: list[Image], length: int) -> dict[str, list[Image]]:
     """The calmest and the liveliest `length` frames in a row: "talking" (a still sitter) and "moving"."""
     small = [cv2.resize(f, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32) for f in frames]
-    motion = np.array([np.abs(a - b).mean() for a, b in zip(small, small[1:], strict=False)])
+    motion = np.array([np.abs(a - b).mean() for a, b in pairwise(small)])
     length = min(length, len(motion))
     window = np.convolve(motion, np.ones(length), "valid")
     return {

@@ -2,9 +2,9 @@
 
     python benchmarks/guidance.py [--steps 1 2 4] [--rounds 12] [--log]
 
-Counts CPU seconds of this process on one thread, so that other programs on the machine disturb it little.
-The bounds follow from the rows of the UNet call (self: those of none, onetime: (T + 1)/T, full: 2) with 3 % for
-self and 0.15/T for onetime on top. The last line is one JSON object.
+Counts CPU seconds of this process on one thread, so that other programs disturb it little. The bounds follow
+from the rows of the UNet call (self: those of none, onetime: (T + 1)/T, full: 2) with 3 % for self and 0.15/T
+for onetime on top. The last line is one JSON object.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ class Host:
         self._effects: queue.SimpleQueue[LiveState | None] = queue.SimpleQueue()
         self._effects_thread = threading.Thread(target=self._carry_out, name="effects", daemon=True)
         self._output = OutputFormat(settings.output.size, settings.output.fps)
-        self.preview = kinds.load("pipeline.sinks", "preview").create(_preview_options(settings), self._output)
+        self.preview = kinds.load("pipeline.sinks", "preview").create(
+            _preview_options(settings), self._output
+        )
         self.sinks = [self._sink(choice) for choice in settings.sinks]
         self._painted = self.roles.styled.reader()
         self._asked_to_stop = False
@@ -64,7 +66,9 @@ class Host:
 
     # ------------------------------------------------------------ life
 
-    async def serve(self, *, seconds: float | None, frames: int | None, on_address: Callable[[str], None]) -> ExitCode:
+    async def serve(
+        self, *, seconds: float | None, frames: int | None, on_address: Callable[[str], None]
+    ) -> ExitCode:
         """Run until asked to stop. Pictures first, then children, then the page."""
         self._look()
         for sink in self.sinks:
@@ -132,7 +136,10 @@ class Host:
                 return
             if frames is not None and self.painted >= frames:
                 return
-            if self.roles.source.status == "ended" and time.monotonic() - self.roles.source.since > self.settings.hold_s:
+            if (
+                self.roles.source.status == "ended"
+                and time.monotonic() - self.roles.source.since > self.settings.hold_s
+            ):
                 return
             try:
                 await asyncio.wait_for(self.stopping.wait(), TICK_S)
@@ -186,7 +193,11 @@ class Host:
 
     def _look(self) -> None:
         self._outlook = outlook(
-            self.settings, self.control.state, self.roles.source, self.roles.engine, self.roles.engine_interval_s
+            self.settings,
+            self.control.state,
+            self.roles.source,
+            self.roles.engine,
+            self.roles.engine_interval_s,
         )
 
     def status(self) -> dict[str, Any]:
@@ -268,7 +279,9 @@ def _end_on_signals(host: Host) -> threading.Event:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupt)
     loop.add_signal_handler(signal.SIGTERM, host.stop)
-    loop.add_signal_handler(signal.SIGHUP, lambda: threading.Thread(target=_reload_quietly, args=(host,), daemon=True).start())
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: threading.Thread(target=_reload_quietly, args=(host,), daemon=True).start()
+    )
     return interrupted
 
 

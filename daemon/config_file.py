@@ -74,15 +74,16 @@ def _unreadable(path: Path, layer: Layer) -> ConfigError:
 def parse(text: str, name: str, layer: Layer = "file") -> Document:
     """The document in `text`; `name` is what messages call it. An empty text is an empty mapping."""
     if bad := _NOT_YAML.search(text):
-        line = text.count("\n", 0, bad.start()) + 1
-        mark = (line, bad.start() - text.rfind("\n", 0, bad.start()))
-        raise _at(f"YAML does not allow the character U+{ord(bad[0]):04X}", "remove it", name, layer, mark)
+        at = (text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start()))
+        raise _at(f"YAML does not allow the character U+{ord(bad[0]):04X}", "remove it", name, layer, at)
     try:
         root = _compose(_events(text), name, layer)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        at = Origin(layer, name, mark.line + 1, mark.column + 1) if mark else Origin(layer, name)
-        raise ConfigError(Problem(f"not valid YAML: {error.problem}", _yaml_mend(error), origin=at)) from None
+        where = Origin(layer, name, mark.line + 1, mark.column + 1) if mark else Origin(layer, name)
+        raise ConfigError(
+            Problem(f"not valid YAML: {error.problem}", _yaml_mend(error), origin=where)
+        ) from None
     origins: dict[KeyPath, Origin] = {(): Origin(layer, name)}
     data = _Build(name, layer, origins).value(root, (), 0) if root is not None else {}
     if data is None:

@@ -16,7 +16,9 @@ from pipeline.messages import Mode
 
 OnFault = Literal["slate", "blur", "raw"]
 
-FRESH_S: Final = 0.5  # older than this, a styled picture counts as held (in status only; it is shown all the same)
+FRESH_S: Final = (
+    0.5  # older than this, a styled picture counts as held (in status only; it is shown all the same)
+)
 
 
 class Rung(str, Enum):

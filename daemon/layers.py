@@ -149,6 +149,9 @@ def _put(layer: Document, path: KeyPath, value: Any, origin: Origin) -> None:
         if not isinstance(inner, dict):
             # A short form given beside its own options: $PHOSPHENE_SOURCE and $PHOSPHENE_SOURCE__FPS.
             inner = at[step] = _normal_one(step, inner) if inner is not None else {}
+            if not isinstance(inner, dict):
+                message = f"is given beside a whole {step!r} that has no keys"
+                raise ConfigError(Problem(message, "give one of the two", path, value, origin))
         at = inner
     at[path[-1]] = value
     layer.origins[path] = origin

@@ -42,7 +42,7 @@ class Percentiles:
 
     def at(self, *percents: float) -> list[float | None]:
         """Values at the given percents (50, 99, …), nearest rank; None while there are no samples."""
-        ordered = sorted(tuple(self._samples))
+        ordered = sorted(self._samples.copy())
         if not ordered:
             return [None for _ in percents]
         return [ordered[min(len(ordered) - 1, int(p / 100 * len(ordered)))] for p in percents]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -109,7 +108,10 @@ class Roles:
 
     def stop(self) -> None:
         """Both at once; within about a second."""
-        enders = [threading.Thread(target=role.stop, args=(END_S,)) for role in (self.capture_role, self.engine_role)]
+        enders = [
+            threading.Thread(target=role.stop, args=(END_S,))
+            for role in (self.capture_role, self.engine_role)
+        ]
         for ender in enders:
             ender.start()
         for ender in enders:
@@ -146,9 +148,13 @@ class Roles:
             limit = STALL_S if age is not None else FIRST_PICTURE_S
             silent_for = age if age is not None else time.monotonic() - facts.since
             if silent_for > limit:
-                self._set_source(status="stalled", error=f"{facts.name} has given no picture for {silent_for:.0f} s")
+                self._set_source(
+                    status="stalled", error=f"{facts.name} has given no picture for {silent_for:.0f} s"
+                )
                 self.capture_role.kill_for(f"no picture for {silent_for:.1f} s")
-        if self.engine.status == "ready" and self.counts.get("busy_s", 0.0) > max(HANG_S, 5 * self.engine_interval_s):
+        if self.engine.status == "ready" and self.counts.get("busy_s", 0.0) > max(
+            HANG_S, 5 * self.engine_interval_s
+        ):
             self.counts["busy_s"] = 0.0
             self.engine_role.kill_for(f"the denoiser was busy with one call for more than {HANG_S:g} s")
 
@@ -161,7 +167,9 @@ class Roles:
     def _launch_capture(self) -> ProcessRun | ThreadRun:
         if self._settings.processes:
             arguments = [self.camera.argument, self.raw.argument, self._bell.argument]
-            return _process("pipeline.capture_main", arguments, (*self.camera.fds, *self.raw.fds, *self._bell.fds))
+            return _process(
+                "pipeline.capture_main", arguments, (*self.camera.fds, *self.raw.fds, *self._bell.fds)
+            )
         from pipeline.capture_role import run_capture
 
         camera, raw = self.camera.writer(self._bell), self.raw.writer()
@@ -198,11 +206,19 @@ class Roles:
             self._set_source(status="failed", error=message["message"], mend=message["mend"])
             if not said:
                 text = f"source {self.source.kind}: {message['message']}"
-                self._emit(Event("source", text, {"status": "failed", "mend": message["mend"]}, level="error"))
+                self._emit(
+                    Event("source", text, {"status": "failed", "mend": message["mend"]}, level="error")
+                )
         elif message["say"] == "ended":
             self.capture_role.finish()
             self._set_source(status="ended")
-            self._emit(Event("source", f"{self.source.name or self.source.kind} has come to its end", {"status": "ended"}))
+            self._emit(
+                Event(
+                    "source",
+                    f"{self.source.name or self.source.kind} has come to its end",
+                    {"status": "ended"},
+                )
+            )
 
     def _same_again(self, info: dict[str, Any]) -> Options:
         """Options that find the device that was opened once more, by what identifies it, and no other."""
@@ -215,7 +231,9 @@ class Roles:
     def _capture_down(self, reason: str) -> None:
         if self.source.status in ("open", "starting"):
             self._set_source(status="failed", error=f"the capture process ended: {reason}")
-            self._emit(Event("fault", f"capture: {reason}; starting it again", {"role": "capture"}, level="warning"))
+            self._emit(
+                Event("fault", f"capture: {reason}; starting it again", {"role": "capture"}, level="warning")
+            )
 
     def _set_source(self, **changes: Any) -> None:
         self.source = replace(self.source, since=time.monotonic(), **changes)
@@ -226,7 +244,9 @@ class Roles:
     def _launch_engine(self) -> ProcessRun | ThreadRun:
         if self._settings.processes:
             arguments = [self.camera.argument, self.styled.argument, self._bell.argument]
-            return _process("pipeline.engine_main", arguments, (*self.camera.fds, *self.styled.fds, *self._bell.fds))
+            return _process(
+                "pipeline.engine_main", arguments, (*self.camera.fds, *self.styled.fds, *self._bell.fds)
+            )
         from pipeline.engine_role import run_engine
 
         camera, styled = self.camera.reader(self._bell), self.styled.writer()
@@ -234,7 +254,11 @@ class Roles:
 
     def _engine_hello(self) -> Message:
         self._painted = None
-        return {"do": "start", "config": to_json(engine_config(self._settings, self._canvas)), "state": to_dict(self._state())}
+        return {
+            "do": "start",
+            "config": to_json(engine_config(self._settings, self._canvas)),
+            "state": to_dict(self._state()),
+        }
 
     def _from_engine(self, message: Message) -> None:
         if message["say"] == "stats":
@@ -244,8 +268,16 @@ class Roles:
             data = {"message": message["message"], "fraction": message["fraction"]}
             self._emit(Event("progress", message["message"], data))
         elif message["say"] == "ready":
-            self._set_engine(status="ready", message="", progress=None, info=message["info"], error=None, mend=None)
-            self._emit(Event("engine", f"engine ready: {message['info'].get('detail', '')}", {"status": "ready", **message["info"]}))
+            self._set_engine(
+                status="ready", message="", progress=None, info=message["info"], error=None, mend=None
+            )
+            self._emit(
+                Event(
+                    "engine",
+                    f"engine ready: {message['info'].get('detail', '')}",
+                    {"status": "ready", **message["info"]},
+                )
+            )
         elif message["say"] == "failed":
             said = self.engine.error == message["message"]
             self._set_engine(status="failed", error=message["message"], mend=message["mend"])
@@ -273,7 +305,9 @@ class Roles:
     def _engine_down(self, reason: str) -> None:
         if self.engine.status != "failed":
             self._set_engine(status="restarting", message=reason, error=f"the engine process ended: {reason}")
-            self._emit(Event("fault", f"engine: {reason}; starting it again", {"role": "engine"}, level="warning"))
+            self._emit(
+                Event("fault", f"engine: {reason}; starting it again", {"role": "engine"}, level="warning")
+            )
 
     def _set_engine(self, **changes: Any) -> None:
         self.engine = replace(self.engine, **changes)
@@ -306,6 +340,9 @@ def engine_config(settings: Settings, canvas: Size) -> EngineConfig:
 
 def _process(module: str, arguments: list[str], fds: tuple[int, ...]) -> ProcessRun:
     # The packages are found where the host's own were, whatever folder the program was started in.
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    code = f"import sys; sys.path.insert(0, {str(places.import_root())!r}); import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
-    return ProcessRun([sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", "-c", code, *arguments], fds)
+    code = (
+        f"import sys; sys.path[:0] = [{str(places.import_root())!r}]; import runpy; "
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+    unsafe_path_off = ["-P"] if sys.version_info >= (3, 11) else []
+    return ProcessRun([sys.executable, *unsafe_path_off, "-c", code, *arguments], fds)

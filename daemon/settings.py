@@ -182,7 +182,11 @@ class DenoiserSettings(Options):
     )
     add_noise: bool = setting(True, "add fresh noise between the steps", applies="rebuild")
     steadiness: float = setting(
-        0.8, "how still the painting of a still scene stands: 0 off (it shimmers), 1 most", applies="live", ge=0, le=1
+        0.8,
+        "how still the painting of a still scene stands: 0 off (it shimmers), 1 most",
+        applies="live",
+        ge=0,
+        le=1,
     )
     prompt_switch: Literal["admitted", "immediate"] = setting(
         "admitted",

@@ -85,22 +85,23 @@ class SinkThread(threading.Thread):
         while not self._halt.is_set():
             try:
                 self._sink = self._create(self._output)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 whatever a device raises is this sink's fault alone
                 self._failed(_fault(error), first=attempt == 0)
                 self._halt.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)] * random.uniform(0.9, 1.1))
                 attempt += 1
                 continue
-            self._emit(Event("sink", f"{self.kind}: {self._sink.detail}", {"sink": self.kind, "status": "open"}))
+            self._emit(
+                Event("sink", f"{self.kind}: {self._sink.detail}", {"sink": self.kind, "status": "open"})
+            )
             self._error, attempt, self._sent_at = None, 0, now_ns()
             try:
                 self._publish(self._sink)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 as above
                 self._failed(_fault(error), first=True)
             finally:
                 sink, self._sink = self._sink, None
                 sink.close()
-            if self._error is not None:
-                self._halt.wait(RETRY_S[0])
+            self._halt.wait(RETRY_S[0])  # at once when asked to stop
 
     def _publish(self, sink: Sink) -> None:
         interval = int(1e9 / self._output.fps)

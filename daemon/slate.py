@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -43,12 +44,12 @@ def _glow(size: Size) -> Image:
     light = np.exp(-3.2 * distance**2)[..., None] * 0.34
     picture = np.array(_NIGHT, np.float32) * (1 - light) + np.array(_GLOW, np.float32) * light
     dither = np.random.default_rng(0).uniform(0, 1, (size.height, size.width, 1)).astype(np.float32)
-    return np.floor(picture + dither).clip(0, 255).astype(np.uint8)
+    card: Image = np.floor(picture + dither).clip(0, 255).astype(np.uint8)
+    return card
 
 
-def _wrap(text: str, fits: object) -> list[str]:
+def _wrap(text: str, fits: Callable[[str], bool]) -> list[str]:
     """Words of `text` in lines that fit; at most three lines, the last cut with an ellipsis."""
-    assert callable(fits)
     lines: list[str] = []
     for word in text.split():
         if lines and fits(f"{lines[-1]} {word}"):

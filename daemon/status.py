@@ -59,7 +59,11 @@ def status_of(host: Host) -> dict[str, Any]:
             "shown_revision": shown.revision if shown else 0,
         },
         "faults": [text for text in (source.error, engine.error, *(s["error"] for s in sinks)) if text],
-        "processes": {"host": os.getpid(), "capture": host.roles.capture_role.pid, "engine": host.roles.engine_role.pid},
+        "processes": {
+            "host": os.getpid(),
+            "capture": host.roles.capture_role.pid,
+            "engine": host.roles.engine_role.pid,
+        },
     }
 
 

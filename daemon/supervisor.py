@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Protocol
 
 from pipeline.channel import Channel, Message, QueueChannel, lines
 
@@ -65,7 +65,7 @@ class ProcessRun:
 
     def __init__(self, argv: Sequence[str], fds: Sequence[int]) -> None:
         options: dict[str, Any] = {} if sys.platform == "win32" else {"pass_fds": tuple(fds)}
-        self._process = subprocess.Popen(  # noqa: S603 our own interpreter and modules
+        self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", **options
         )
         self._lock = threading.Lock()

@@ -94,7 +94,12 @@ class Build:
 
 
 def build(
-    config: EngineConfig, state: LiveState, camera: SlotReader, styled: SlotWriter, progress: Progress, say: Say
+    config: EngineConfig,
+    state: LiveState,
+    camera: SlotReader,
+    styled: SlotWriter,
+    progress: Progress,
+    say: Say,
 ) -> Build:
     """Load, put together and warm up. Raises ModelError or EngineError with what mends it."""
     device = device_for(config.device)
@@ -106,13 +111,20 @@ def build(
     )
     steps, frames = len(state.t_index_list), config.frame_buffer_size
     engine = EagerEngine(model)
-    shape = (model.latent_channels, config.canvas.height // model.vae_scale, config.canvas.width // model.vae_scale)
+    shape = (
+        model.latent_channels,
+        config.canvas.height // model.vae_scale,
+        config.canvas.width // model.vae_scale,
+    )
 
     def seeds_to_noise(seeds: Sequence[tuple[int, float]]) -> Tensor:
-        return blend_noise([(noise_for(seed, steps, *shape, device=device), weight) for seed, weight in seeds])
+        return blend_noise(
+            [(noise_for(seed, steps, *shape, device=device), weight) for seed, weight in seeds]
+        )
 
     conditioner = TextConditioner(
-        model, on_truncated=lambda prompt, dropped: say("warning", f"the prompt is too long; not used: {dropped!r}")
+        model,
+        on_truncated=lambda prompt, dropped: say("warning", f"the prompt is too long; not used: {dropped!r}"),
     )
     admissions = LiveAdmission(
         conditioner,
@@ -141,11 +153,14 @@ def build(
         config, camera, styled, engine, latents_of, batch, admissions, similarity,
         on_invalid=lambda n: say("warning", f"{n} frames with NaN or infinite values were dropped"),
     )  # fmt: skip
-    detail = f"{model.name} on {device_name(device)}, {str(dtype).removeprefix('torch.')}, {config.canvas}, {steps} steps"
+    precise = str(dtype).removeprefix("torch.")
+    detail = (
+        f"{model.name} on {device_name(device)}, {precise}, {config.canvas}, {steps} step{'s' * (steps > 1)}"
+    )
     info = {
         "kind": "eager",
         "device": device_name(device),
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": precise,
         "model": model.name,
         "size": str(config.canvas),
         "steps": steps,
@@ -169,20 +184,27 @@ def device_for(wanted: str) -> torch.device:
     Raises EngineError where a device is asked for by name that PyTorch cannot see.
     """
     if wanted == "auto":
-        for name, there in (("cuda", torch.cuda), ("mps", torch.backends.mps), ("xpu", torch.xpu)):
-            if there.is_available():
-                return torch.device(name)
-        return torch.device("cpu")
+        return torch.device(next((name for name, there in _present().items() if there), "cpu"))
     device = torch.device(wanted)
-    present = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "xpu": torch.xpu.is_available}
-    if device.type in present and not present[device.type]():
+    if not _present().get(device.type, True):
         raise EngineError(
             f"engine.device is {wanted}, but this PyTorch ({torch.__version__}) sees no such device",
             "use engine.device: auto, or install a PyTorch built for it",
         )
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise EngineError(f"engine.device is {wanted}, but there are {torch.cuda.device_count()} cards", "use cuda:0")
+        raise EngineError(
+            f"engine.device is {wanted}, but there are {torch.cuda.device_count()} cards", "use cuda:0"
+        )
     return device
+
+
+def _present() -> dict[str, bool]:
+    """Kinds of devices that this PyTorch sees, best first."""
+    return {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "xpu": torch.xpu.is_available(),
+    }
 
 
 def dtype_for(wanted: str, device: torch.device) -> torch.dtype:

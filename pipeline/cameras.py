@@ -21,8 +21,8 @@ VIRTUAL: Final = re.compile(
 class Camera:
     """One camera.
 
-    path: what opens it now ("/dev/video0"; elsewhere its index). identity: what finds the same one after a replug,
-    when its path may be another. problem: why it cannot be asked for more ("" when it can).
+    path: what opens it now ("/dev/video0"; elsewhere its index). identity: what finds the same one after
+    a replug, when its path may be another. problem: why it cannot be asked for more ("" when it can).
     """
 
     name: str

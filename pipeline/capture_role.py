@@ -105,12 +105,19 @@ class _Capture:
         config = self._config
         seq = self._pictures
         _, content = place_on_canvas(
-            picture.image, config.canvas, config.output, config.fit, look, out=self._camera.begin(config.canvas)
+            picture.image,
+            config.canvas,
+            config.output,
+            config.fit,
+            look,
+            out=self._camera.begin(config.canvas),
         )
         whole = content == (0, 0, *config.canvas)
         self._camera.commit(seq=seq, t_capture=picture.t_capture, content=None if whole else content)
         if self.raw_wanted:
-            place_on_output(picture.image, config.output, config.fit, look, out=self._raw.begin(config.output))
+            place_on_output(
+                picture.image, config.output, config.fit, look, out=self._raw.begin(config.output)
+            )
             self._raw.commit(seq=seq, t_capture=picture.t_capture)
         self._pictures += 1
         self._last_ns = now_ns()

@@ -12,7 +12,9 @@ from typing import Final
 
 from pipeline.channel import PipeChannel
 
-_GRACE_S: Final = 2.0  # after the host has gone: time to close a camera before the process is ended regardless
+_GRACE_S: Final = (
+    2.0  # after the host has gone: time to close a camera before the process is ended regardless
+)
 
 
 def run_child(name: str, body: Callable[[PipeChannel], int]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pipeline.frame import Size
@@ -55,14 +54,8 @@ def to_json(config: CaptureConfig | EngineConfig) -> dict[str, Any]:
     return asdict(config)
 
 
-@cache
-def _adapter(of: type[Any]) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(of)
-
-
 def from_json(of: type[T], values: Any) -> T:
     """The configuration a host sent. Raises pydantic.ValidationError."""
-    config: T = _adapter(of).validate_python(values)
-    return config
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(of).validate_python(values)

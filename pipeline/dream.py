@@ -14,7 +14,9 @@ class Dream:
     The same seed gives the same walk on every device. drift_s = 0 stays at the first noise.
     """
 
-    def __init__(self, channels: int, height: int, width: int, *, drift_s: float, device: torch.device) -> None:
+    def __init__(
+        self, channels: int, height: int, width: int, *, drift_s: float, device: torch.device
+    ) -> None:
         self._shape = (channels, height, width)
         self._drift_s = drift_s
         self._device = device
@@ -27,7 +29,9 @@ class Dream:
         steps = seconds / self._drift_s
         whole = int(steps)
         # A large odd stride keeps the walks of neighbouring seeds apart.
-        return slerp(self._end(seed + 0x9E3779B1 * whole), self._end(seed + 0x9E3779B1 * (whole + 1)), steps - whole)
+        return slerp(
+            self._end(seed + 0x9E3779B1 * whole), self._end(seed + 0x9E3779B1 * (whole + 1)), steps - whole
+        )
 
     def _end(self, seed: int) -> Tensor:
         if seed not in self._ends:

@@ -77,9 +77,9 @@ class _EngineRole:
         while not self.halt.is_set() and runner.failed is None:
             self.halt.wait(0.05)
         runner.stop()
-        if (error := runner.failed) is not None:
-            mend = error.mend if isinstance(error, PhospheneError) else ""
-            text = error.message if isinstance(error, PhospheneError) else f"{type(error).__name__}: {error}"
+        if (fault := runner.failed) is not None:
+            mend = fault.mend if isinstance(fault, PhospheneError) else ""
+            text = fault.message if isinstance(fault, PhospheneError) else f"{type(fault).__name__}: {fault}"
             self._failed(text, mend)
             return EXIT_FAILED
         return EXIT_STOPPED
@@ -107,4 +107,3 @@ class _EngineRole:
 
     def _failed(self, message: str, mend: str) -> None:
         self._channel.send({"say": "failed", "message": message, "mend": mend})
-

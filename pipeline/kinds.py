@@ -29,5 +29,7 @@ def names(package: Package) -> tuple[str, ...]:
 def load(package: Package, kind: str) -> ModuleType:
     """The module of one kind. Raises PhospheneError naming the known kinds when there is none."""
     if kind not in (known := names(package)):
-        raise PhospheneError(f"{package.rsplit('.', 1)[-1]}: there is no kind {kind!r}", f"use one of {', '.join(known)}")
+        raise PhospheneError(
+            f"{package.rsplit('.', 1)[-1]}: there is no kind {kind!r}", f"use one of {', '.join(known)}"
+        )
     return importlib.import_module(f"{package}.{kind}")

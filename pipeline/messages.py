@@ -52,7 +52,8 @@ class LiveState:
     """Everything that can change between two frames, whole.
 
     blend: weighted styles painted together; empty means `style` alone. morph_s: seconds over which the prompt
-    moves from the previous state's to this one. steadiness: see `pipeline.consistency` (0: off). revision: counts applied commands; frames carry it.
+    moves from the previous state's to this one. steadiness: see `pipeline.consistency` (0: off). revision: counts
+    applied commands; frames carry it.
     """
 
     style: Style = field(default_factory=Style)
@@ -173,7 +174,7 @@ def _adapter(of: Any) -> Any:
     from pydantic import Field, TypeAdapter  # not needed by commands that only print
 
     if of is Command:
-        of = Annotated[Command.__origin__, Field(discriminator="command")]  # type: ignore[attr-defined]
+        of = Annotated[Command.__origin__, Field(discriminator="command")]
     return TypeAdapter(of)
 
 

@@ -1,8 +1,9 @@
 """A time written into pixels, so that latency can be read off a picture that has been through real devices.
 
-Two rows of 40 square cells along the top edge: the bits of the time in tenths of a millisecond, most significant
-first, and below each bit its opposite. A bit is read as the brighter of its two cells, which survives colour
-conversion, JPEG, resampling and changes of brightness; cells that do not differ make the time unreadable.
+Two rows of 40 square cells along the top edge: the bits of the time in tenths of a millisecond, most
+significant first, and below each bit its opposite. A bit is read as the brighter of its two cells, which
+survives colour conversion, JPEG, resampling and changes of brightness; cells that do not differ make the
+time unreadable.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def cell_side(width: int) -> int:
 
 
 def write_time(image: Image, time_ns: int) -> None:
-    """Write `time_ns` (of `frame.now_ns`, kept to 0.1 ms) into HWC uint8 `image`. Needs a width of 80 or more."""
+    """Write `time_ns` (of `frame.now_ns`, kept to 0.1 ms) into HWC uint8 `image`. Needs a width of 80 or
+    more."""
     side = cell_side(image.shape[1])
     if side < 2 or image.shape[0] < 2 * side:
         raise ValueError(f"a picture of {image.shape[1]}x{image.shape[0]} is too small for a time")
@@ -37,7 +39,8 @@ def write_time(image: Image, time_ns: int) -> None:
 
 
 def read_time(image: Image) -> int | None:
-    """The time in ns (±0.1 ms) that `write_time` left in HWC uint8 `image`, of any scale; None when unreadable."""
+    """The time in ns (±0.1 ms) that `write_time` left in HWC uint8 `image`, of any scale; None when
+    unreadable."""
     # cells keep their parts of the width when the whole picture is resized
     side = image.shape[1] / BITS
     centres = ((np.arange(BITS) + 0.5) * side).astype(int)

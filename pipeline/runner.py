@@ -1,8 +1,8 @@
 """The one loop that orders the stages, on three threads so that the model is the only bottleneck.
 
-    prepare:  newest camera frames → similarity filter → handed over, one deep, newest wins
-    denoise:  encode → stream batch → decode; waits for nothing but frames
-    publish:  device → host, padding cut off, enlarged to the output's size, written into shared memory
+prepare:  newest camera frames → similarity filter → handed over, one deep, newest wins
+denoise:  encode → stream batch → decode; waits for nothing but frames
+publish:  device → host, padding cut off, enlarged to the output's size, written into shared memory
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pipeline.live_admission import LiveAdmission
 from pipeline.admission import Admission, Emitted
 from pipeline.configs import EngineConfig
 from pipeline.engine.eager import EagerEngine
@@ -25,6 +24,7 @@ from pipeline.engine.pictures import PendingPictures
 from pipeline.frame import Image, Rect, now_ns
 from pipeline.geometry import take_from_canvas
 from pipeline.handoff import Handoff
+from pipeline.live_admission import LiveAdmission
 from pipeline.similarity import SimilarityFilter
 from pipeline.slot import SlotReader, SlotWriter
 from pipeline.stream_batch import StreamBatch
@@ -99,7 +99,9 @@ class Runner:
         self.counts = Counts()
         self.failed: BaseException | None = None
         stages = (self._prepare, self._denoise, self._publish)
-        self._threads = [threading.Thread(target=self._guarded(s), name=s.__name__.strip("_"), daemon=True) for s in stages]
+        self._threads = [
+            threading.Thread(target=self._guarded(s), name=s.__name__.strip("_"), daemon=True) for s in stages
+        ]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -151,7 +153,10 @@ class Runner:
                 self.counts.superseded += 1
                 self._filter.withdraw()
             decision = self._filter.decide(
-                pixels, state_changed=admission.revision != admitted, morphing=morphing, in_flight_calls=self._batch.steps
+                pixels,
+                state_changed=admission.revision != admitted,
+                morphing=morphing,
+                in_flight_calls=self._batch.steps,
             )
             if not decision.process:
                 self.counts.skipped += self._frames
@@ -225,7 +230,12 @@ class Runner:
     def _write(self, image: Image, tag: Tag) -> None:
         config = self._config
         take_from_canvas(
-            image, tag.content, config.output, config.fit, config.upscale, out=self._styled.begin(config.output)
+            image,
+            tag.content,
+            config.output,
+            config.fit,
+            config.upscale,
+            out=self._styled.begin(config.output),
         )
         self._styled.commit(seq=tag.seq, t_capture=tag.t_capture, revision=tag.revision)
         self.counts.frames_out += 1
@@ -240,4 +250,3 @@ class Runner:
                 raise
 
         return run
-

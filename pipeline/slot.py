@@ -27,7 +27,9 @@ from pipeline.frame import Frame, Image, Rect, Size, now_ns
 
 PLACES: Final = 4
 _WORDS: Final = 16  # 8-byte words in front of each picture; see _META
-_HEAD: Final = 64  # bytes in front of the first place: word 0 is the newest sequence number, word 1 the frames written
+_HEAD: Final = (
+    64  # bytes in front of the first place: word 0 is the newest sequence number, word 1 the frames written
+)
 _LINE: Final = 64  # places start on cache lines
 
 # Meaning of a place's words; word 0 and word 1 are the sequence number before and after.

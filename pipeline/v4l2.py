@@ -1,7 +1,7 @@
 """What Linux says about its video devices: ioctls, sysfs and who has a device open.
 
-Reads facts and changes nothing, except `hold_output`. Linux only; importable everywhere (the platform's modules are
-imported inside functions). Numbers and layouts are those of the kernel's `videodev2.h`.
+Reads facts and changes nothing, except `hold_output`. Linux only; importable everywhere (the platform's
+modules are imported inside functions). Numbers and layouts are those of the kernel's `videodev2.h`.
 """
 
 from __future__ import annotations
@@ -128,7 +128,6 @@ def rate_of(fd: int) -> float:
 
 def set_output_rate(fd: int, fps: float) -> None:
     """VIDIOC_S_PARM on the output side: the rate that readers are told. Raises OSError."""
-    milliseconds = 1000
     rate = Fraction(fps).limit_denominator(1001)  # 30000/1001 is a usual rate
     interval = (rate.denominator, rate.numerator)
     _ioctl(fd, _S_PARM, _STREAM_PARAMETERS, OUTPUT_BUFFER, 0, 0, *interval, *[0] * 46)
@@ -140,7 +139,8 @@ def formats(fd: int) -> tuple[str, ...]:
 
 
 def modes(fd: int, formats: tuple[str, ...]) -> tuple[Mode, ...]:
-    """Every size the camera lists in `formats`, with its highest rate there. Size ranges give their two ends."""
+    """Every size the camera lists in `formats`, with its highest rate there. Size ranges give their two
+    ends."""
     return tuple(
         Mode(fourcc, size, _highest_rate(fd, fourcc, size))
         for fourcc in formats
@@ -158,11 +158,12 @@ def is_streaming_elsewhere(fd: int) -> bool:
 
 
 def hold_output(path: str) -> int:
-    """A second descriptor that keeps a v4l2loopback < 0.13 with exclusive_caps usable after its writer is gone.
+    """A second descriptor that keeps a v4l2loopback < 0.13 with exclusive_caps usable after its writer is
+    gone.
 
-    Such a device offers itself as an output only until the first writer has closed it; an open descriptor on which
-    OUTPUT was started keeps it so, and the kernel closes it with the process, however that ends. Close it last.
-    Raises OSError (EINVAL from 0.13 on, which need nothing).
+    Such a device offers itself as an output only until the first writer has closed it; an open descriptor
+    on which OUTPUT was started keeps it so, and the kernel closes it with the process, however that ends.
+    Close it last. Raises OSError (EINVAL from 0.13 on, which need nothing).
     """
     fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -198,7 +199,8 @@ def stable_path(path: str) -> str:
 def is_loopback(path: str) -> bool:
     """Whether v4l2loopback made this device, asked of sysfs: it answers without opening the device."""
     entry = SYSFS / Path(os.path.realpath(path)).name
-    # v4l2loopback's own attribute, in every version; its devices hang below /devices/virtual as others' do too
+    # v4l2loopback's own attribute, in every version; its devices hang below /devices/virtual as others' do
+    # too
     return (entry / "max_openers").exists() or (entry / "buffers").exists()
 
 
@@ -221,11 +223,8 @@ def holders(path: str) -> tuple[Holder, ...]:
         device = os.stat(path).st_rdev
     except OSError:
         return ()
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != os.getpid() and _has_open(entry, device):
-            found.append(Holder(int(entry), _process_name(entry)))
-    return tuple(found)
+    others = [entry for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
+    return tuple(Holder(int(pid), _process_name(pid)) for pid in others if _has_open(pid, device))
 
 
 def _has_open(pid: str, device: int) -> bool:

@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from typing import Any, get_args
+from functools import cache
+from typing import Annotated, Any, get_args
 
 import pydantic_core
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from integrations.web.errors import RefusedError
 from integrations.web.limits import Limits
-from pipeline.messages import Command, parse_command
+from pipeline.messages import Command
 
 LONGEST_TEXT = 8000
 LARGEST_INT = 2**53
 """Beyond this JavaScript, YAML and C disagree about integers."""
+
+
+@cache
+def command_adapter() -> TypeAdapter[Any]:
+    """Of any `Command`. Read strictly: a client that sends "1" or false for a number has a mistake in it."""
+    return TypeAdapter(Annotated[Command, Field(discriminator="command")])
+
 
 COMMANDS: dict[str, Any] = {
     next(str(f.default) for f in dataclasses.fields(kind) if f.name == "command"): kind
@@ -105,7 +113,7 @@ def read_command(data: Any) -> Any:
             "Its keys: " + ", ".join(name for name in known if name != "command") + ".",
         )
     try:
-        return parse_command(data)
+        return command_adapter().validate_json(to_json(data), strict=True)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"][1:2])

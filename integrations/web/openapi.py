@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from pipeline.messages import Command, Event, LiveState
+from integrations.web.body import command_adapter
+from pipeline.messages import Event, LiveState
 
 PREFIX = "/api/v1"
 
@@ -197,7 +198,7 @@ def paths() -> dict[str, dict[str, Any]]:
 def document() -> dict[str, Any]:
     """OpenAPI 3.1. Not to be changed by callers."""
     adapters: list[tuple[str, str, TypeAdapter[Any]]] = [
-        ("Command", "validation", TypeAdapter(Annotated[Command, Field(discriminator="command")])),
+        ("Command", "validation", command_adapter()),
         ("LiveState", "serialization", TypeAdapter(LiveState)),
         ("Event", "serialization", TypeAdapter(Event)),
     ]

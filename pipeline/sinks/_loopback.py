@@ -1,7 +1,8 @@
 """Writes I420 to a v4l2loopback device and notices what goes wrong. Linux only.
 
-A backend for pyvirtualcam (`pyvirtualcam.register_backend`). Its own one for Linux does not check the format that it
-was given, prints a failed write to stderr and goes on, and leaves v4l2loopback < 0.13 unusable when it closes.
+A backend for pyvirtualcam (`pyvirtualcam.register_backend`). Its own one for Linux does not check the
+format that it was given, prints a failed write to stderr and goes on, and leaves v4l2loopback < 0.13
+unusable when it closes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import errno
 import os
 import re
 from typing import Any, Final
-
 
 from pipeline import v4l2
 from pipeline.errors import SinkError
@@ -164,15 +164,15 @@ class LoopbackWriter:
             if error.errno != errno.EBUSY:
                 raise
             got = v4l2.format_of(self._fd, v4l2.OUTPUT_BUFFER)
-        if (got.fourcc, got.size) != (FOURCC, size) or got.sizeimage < self._nbytes:  # before 0.15 whole pages
+        # before 0.15 sizeimage is in whole pages
+        if (got.fourcc, got.size) != (FOURCC, size) or got.sizeimage < self._nbytes:
             raise SinkError(
                 f"virtual_camera: {self._path} keeps the format {got.fourcc} {got.size}; pictures are I420 {size}",
-                f"set output.size to {got.size}, close the programs that show this camera, or free its format: "
-                f"v4l2-ctl -d {self._path} -c keep_format=0; or {_RELOAD}",
+                f"set output.size to {got.size}, close the programs that show this camera, "
+                f"or free its format: v4l2-ctl -d {self._path} -c keep_format=0; or {_RELOAD}",
             )
-        with contextlib.suppress(
-            OSError
-        ):  # the rate is a hint to readers; some versions have no place for it
+        # a hint to readers; some versions have no place for it
+        with contextlib.suppress(OSError):
             v4l2.set_output_rate(self._fd, fps)
 
     def send(self, frame: Image) -> None:

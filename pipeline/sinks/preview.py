@@ -1,13 +1,13 @@
-"""Pictures for the page: JPEG in memory, made only while somebody looks. The HTTP side is `integrations.web`.
+"""Pictures for the page: JPEG in memory, made only while somebody looks. `integrations.web` serves them.
 
-Opening it cannot fail, so the program makes it once and gives it both to its sink thread and to the web server:
+Opening it cannot fail, so the program makes it once for both its sink thread and the web server:
 
     preview = create(options, output)
-    with preview.subscribe(on_jpeg) as viewer:      # `on_jpeg(jpeg)` runs on the sink's thread and must not block,
-        ...                                         # e.g. loop.call_soon_threadsafe(event.set)
-    jpeg = preview.latest_jpeg()                    # newest wins; a slow viewer loses pictures, never delays one
-    jpeg = preview.wait_newer(jpeg.number, 1.0)     # for threads
-    png = preview.snapshot()                        # full size; works without viewers
+    with preview.subscribe(on_jpeg) as viewer:    # `on_jpeg(jpeg)` runs on the sink's thread, must not block,
+        ...                                       # e.g. loop.call_soon_threadsafe(event.set)
+    jpeg = preview.latest_jpeg()                  # newest wins; a slow viewer delays nobody
+    jpeg = preview.wait_newer(jpeg.number, 1.0)   # for threads
+    png = preview.snapshot()                      # full size; works without viewers
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def create(options: Options, output: OutputFormat) -> Preview:
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
-    """One encoded picture. number: counts up by one a picture. The rest is its frame's (see `pipeline.frame`)."""
+    """One encoded picture. number: counts up by one a picture. The rest is its frame's (see
+    `pipeline.frame`)."""
 
     data: bytes
     number: int
@@ -114,7 +115,8 @@ class Preview:
         with self._changed:
             self._closed = False
             if not self._viewers:
-                # what was encoded for an earlier viewer is old by now, and the newest frame is not yet encoded
+                # what was encoded for an earlier viewer is old by now, and the newest frame is not yet
+                # encoded
                 self._jpeg, self._shown = None, None
             self._viewers.add(viewer)
         return viewer
@@ -124,13 +126,15 @@ class Preview:
         return self._jpeg
 
     def wait_newer(self, number: int, timeout_s: float) -> Jpeg | None:
-        """Block for a picture with a higher `number` than this (-1: any). None after `timeout_s` or at close."""
+        """Block for a picture with a higher `number` than this (-1: any). None after `timeout_s` or at
+        close."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or _is_newer(self._jpeg, number), timeout_s)
             return self._jpeg if _is_newer(self._jpeg, number) else None
 
     def snapshot(self, timeout_s: float = 2.0) -> bytes:
-        """The frame that is shown now, at full size, as PNG. Raises SinkError when none comes within `timeout_s`."""
+        """The frame that is shown now, at full size, as PNG. Raises SinkError when none comes within
+        `timeout_s`."""
         import cv2
 
         with self._changed:

@@ -63,7 +63,8 @@ def create(options: Options, output: OutputFormat) -> Recorder:
 
 
 def free_path(template: str, when: datetime) -> Path:
-    """`template` with its % codes filled in and ~ expanded; -1, -2, … before the suffix while the name is taken.
+    """`template` with its % codes filled in and ~ expanded; -1, -2, … before the suffix while the name is
+    taken.
 
     The empty file is made at once, so that two recorders cannot get the same name. Raises SinkError.
     """
@@ -99,10 +100,10 @@ class _Shown(NamedTuple):
 class Recorder:
     """Variable frame rate: repeats of a picture are not encoded again, but at least one picture a second is.
 
-    A picture's time in the file is the time it was handed on (`Frame.t_published`), or now for one handed on long
-    ago. `send` copies the picture into a bounded queue; a thread encodes. The file is written in fragments, so that
-    it plays up to its last second even after the process was killed, and made an ordinary mp4 at `close` where
-    FFmpeg can do that (7.1 and later).
+    A picture's time in the file is the time it was handed on (`Frame.t_published`), or now for one handed
+    on long ago. `send` copies the picture into a bounded queue; a thread encodes. The file is written in
+    fragments, so that it plays up to its last second even after the process was killed, and made an
+    ordinary mp4 at `close` where FFmpeg can do that (7.1 and later).
 
     written, dropped: pictures encoded, and lost because the encoder was slower.
     """

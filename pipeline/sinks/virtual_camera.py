@@ -34,7 +34,8 @@ def available() -> str | None:
 
 
 def create(options: Options, output: OutputFormat) -> VirtualCamera | ObsCamera:
-    """Raises SinkError saying which it is: none there, in use, no permission, not a virtual camera, fixed format."""
+    """Raises SinkError saying which it is: none there, in use, no permission, not a virtual camera, fixed
+    format."""
     if sys.platform != "linux":
         return ObsCamera(output)
     return VirtualCamera(options, output)

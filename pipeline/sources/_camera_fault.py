@@ -15,7 +15,7 @@ def why_closed(name: str, path: str) -> SourceError:
     if sys.platform != "linux":
         return SourceError(
             f"webcam: {name} cannot be opened",
-            "close other programs that use it, and allow cameras for this program in the system's privacy settings",
+            "close other programs that use it, and allow cameras for this program in the privacy settings",
         )
     return _asked(name, path) or SourceError(
         f"webcam: {name} ({path}) cannot be opened by OpenCV, though the device answers",

@@ -10,7 +10,8 @@ from pipeline.geometry import cut_to_aspect
 from pipeline.v4l2 import Mode
 
 DECODED: Final = ("MJPG", "YUYV", "UYVY", "NV12", "YU12", "RGB3", "BGR3")
-"""Formats that OpenCV turns into pictures, best first. MJPG is the one with which most cameras reach full rate."""
+"""Formats that OpenCV turns into pictures, best first. MJPG is the one with which most cameras reach full
+rate."""
 
 _NEAR: Final = 0.8  # a rate this part of the wanted one counts as reached: 25 of 30, 24 of 30
 
@@ -18,8 +19,9 @@ _NEAR: Final = 0.8  # a rate this part of the wanted one counts as reached: 25 o
 def closest(modes: Sequence[Mode], wanted: Mode, prefer: Literal["rate", "size"]) -> Mode | None:
     """The best mode, with the rate to ask for. None when the camera lists none.
 
-    prefer "rate": the nearest size of those that (nearly) reach the wanted rate: a model paints small pictures, and a
-    camera that offers 1280x720 at 10 fps is better used at 640x480 and 30. "size": the nearest size whatever its rate.
+    prefer "rate": the nearest size of those that (nearly) reach the wanted rate: a model paints small
+    pictures, and a camera that offers 1280x720 at 10 fps is better used at 640x480 and 30. "size": the
+    nearest size whatever its rate.
     """
     if not modes:
         return None

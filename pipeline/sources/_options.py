@@ -15,8 +15,8 @@ Part = Annotated[float, Field(ge=0.0, le=1.0)]
 class PictureOptions(Options):
     """Applied by the capture role through `pipeline.geometry`, in this order: crop, rotate, mirror.
 
-    `mirror` is off: call programs already mirror your own view of yourself and send others the true one; a mirrored
-    camera would show them reversed text.
+    `mirror` is off: call programs already mirror your own view of yourself and send others the true one;
+    a mirrored camera would show them reversed text.
     """
 
     crop: tuple[Part, Part, Part, Part] = setting(

@@ -1,7 +1,7 @@
 """An animated portrait, for a look at the program without a camera.
 
-The picture (a public-domain NASA portrait, see docs/credits.md) sways, turns and comes nearer as a person before
-a webcam does, and its light changes.
+The picture (a public-domain NASA portrait, see docs/credits.md) sways, turns and comes nearer as a person
+before a webcam does, and its light changes.
 """
 
 from __future__ import annotations

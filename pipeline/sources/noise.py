@@ -35,7 +35,8 @@ def create(options: Options) -> NoiseSource:
 
 
 class NoiseSource:
-    """Its pictures are a 2x2 black square: only their times mean something (`SourceInfo.pictures` is False)."""
+    """Its pictures are a 2x2 black square: only their times mean something (`SourceInfo.pictures` is
+    False)."""
 
     def __init__(self, options: Options) -> None:
         walk = f"a new noise every {options.drift:g} s" if options.drift else "one noise"

@@ -40,7 +40,8 @@ def create(options: Options) -> VideoFile:
 
 
 class VideoFile:
-    """Decodes with PyAV. `t_capture` is the moment a picture was due, so that jitter of the reader does not show."""
+    """Decodes with PyAV. `t_capture` is the moment a picture was due, so that jitter of the reader does not
+    show."""
 
     def __init__(self, options: Options) -> None:
         import av
@@ -114,7 +115,8 @@ class VideoFile:
         self._container.close()
 
     def _rgb(self, frame: Any) -> Image:
-        """HWC RGB uint8, turned upright: `rotation` is what the file's display matrix says, counter-clockwise."""
+        """HWC RGB uint8, turned upright: `rotation` is what the file's display matrix says, counter-
+        clockwise."""
         quarter_turns = round(getattr(frame, "rotation", 0) / 90)
         return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns))
 

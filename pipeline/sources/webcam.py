@@ -86,8 +86,8 @@ def again(options: Options, info: SourceInfo) -> Options:
 class Webcam:
     """`Picture.image` is valid until the next `read`: one buffer is used again and again.
 
-    `read` blocks while the camera is silent (OpenCV gives up after 10 s). A closed `Webcam` never comes back: after
-    a SourceError, close it and create another with `again(options, info)`.
+    `read` blocks while the camera is silent (OpenCV gives up after 10 s). A closed `Webcam` never comes
+    back: after a SourceError, close it and create another with `again(options, info)`.
     """
 
     def __init__(self, options: Options, camera: Camera) -> None:

@@ -327,9 +327,9 @@ async def running(
 class FakeDaemon(threading.Thread):
     """The same in a thread with a loop of its own, for tests that block. Use as a context manager."""
 
-    def __init__(self, *, port: int = 0, **given: Any) -> None:
+    def __init__(self, *, port: int = 0, token: str = "", **given: Any) -> None:
         super().__init__(name="fake-daemon", daemon=True)
-        self.token = secrets.token_urlsafe(24)
+        self.token = token or secrets.token_urlsafe(24)
         self.key = StreamKey()
         self.control = FakeControl()
         self.port = port

@@ -79,11 +79,15 @@ class Daemon:
                 if condition(status):
                     return status
             time.sleep(0.1)
-        raise AssertionError(f"not within {seconds} s; last status: {json.dumps(status, indent=1)}\n{self.output}")
+        raise AssertionError(
+            f"not within {seconds} s; last status: {json.dumps(status, indent=1)}\n{self.output}"
+        )
 
     def painting(self, seconds: float = 90) -> dict[str, Any]:
         """Wait until painted pictures reach the sinks."""
-        return self.wait(lambda s: s["engine"]["status"] == "ready" and s["sinks"][0]["showing"] == "styled", seconds)
+        return self.wait(
+            lambda s: s["engine"]["status"] == "ready" and s["sinks"][0]["showing"] == "styled", seconds
+        )
 
     @property
     def output(self) -> str:
@@ -101,7 +105,9 @@ class Daemon:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise AssertionError(f"still running {seconds} s after signal {signal_number}:\n{self.output}") from None
+            raise AssertionError(
+                f"still running {seconds} s after signal {signal_number}:\n{self.output}"
+            ) from None
 
 
 @pytest.fixture(scope="session")

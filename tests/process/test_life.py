@@ -15,7 +15,9 @@ RUN = ("--source", "test_pattern", "--sink", "null", "--sink", "preview", "--siz
 def gone(pids: list[int], seconds: float = 5) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        alive = [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]
+        alive = [
+            p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE
+        ]
         if not alive:
             return True
         time.sleep(0.05)
@@ -52,7 +54,9 @@ def test_a_stopped_capture_process_is_replaced(daemon):
     daemon.start(*RUN)
     before = daemon.wait(lambda s: s["source"]["status"] == "open")
     os.kill(before["processes"]["capture"], signal.SIGSTOP)
-    after = daemon.wait(lambda s: s["source"]["restarts"] == 1 and s["source"]["status"] == "open", seconds=30)
+    after = daemon.wait(
+        lambda s: s["source"]["restarts"] == 1 and s["source"]["status"] == "open", seconds=30
+    )
     assert after["processes"]["capture"] != before["processes"]["capture"]
     assert gone([before["processes"]["capture"]])
 

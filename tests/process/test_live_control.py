@@ -30,7 +30,9 @@ def running(tmp_path_factory, daemon_in):
     folder.mkdir()
     (folder / "config.yaml").write_text(CONFIG)
     with made.start():
-        made.wait(lambda s: s["engine"]["status"] == "ready" and any(k["showing"] == "styled" for k in s["sinks"]))
+        made.wait(
+            lambda s: s["engine"]["status"] == "ready" and any(k["showing"] == "styled" for k in s["sinks"])
+        )
         yield made
         assert made.end() == 0
 
@@ -73,7 +75,9 @@ def test_a_style_changes_the_picture(running):
     reach(running)
     heat = snapshot(running)
     assert pencil.shape == heat.shape == (240, 320, 3)
-    assert colourfulness(heat) > colourfulness(pencil) + 25, "a pencil sketch is grey, a thermal picture is not"
+    assert colourfulness(heat) > colourfulness(pencil) + 25, (
+        "a pencil sketch is grey, a thermal picture is not"
+    )
 
 
 def test_a_prompt_and_values_change_it_too(running):
@@ -87,7 +91,9 @@ def test_a_prompt_and_values_change_it_too(running):
     running.command("mode", "bypass")
     running.wait(lambda s: "raw" in showing(s))
     raw = snapshot(running)
-    assert np.abs(plain - raw).mean() < 12 < np.abs(pencil - raw).mean(), "strength 0 shows the camera's own picture"
+    assert np.abs(plain - raw).mean() < 12 < np.abs(pencil - raw).mean(), (
+        "strength 0 shows the camera's own picture"
+    )
 
 
 def test_an_unknown_style_is_refused_and_changes_nothing(running):

@@ -12,7 +12,13 @@ from pipeline.engine.eager import EagerEngine
 from pipeline.models.load import load_model
 from pipeline.models.model import Model
 
-PROMPTS = ("oil painting in warm sunset colors", "neon cyberpunk", "pencil sketch", "a blueprint of a cat", "")
+PROMPTS = (
+    "oil painting in warm sunset colors",
+    "neon cyberpunk",
+    "pencil sketch",
+    "a blueprint of a cat",
+    "",
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +91,9 @@ def test_one_context_serves_every_row_without_a_copy(model, conditioner):
 def test_a_context_for_another_unet_is_refused(model, conditioner):
     context = conditioner.encode("photo")
     with pytest.raises(ValueError, match="1 key/value pairs for a UNet of 7"):
-        EagerEngine(model).predict(latents(1), torch.tensor([99]), TextContext(context.embeds, context.kv[:1]))
+        EagerEngine(model).predict(
+            latents(1), torch.tensor([99]), TextContext(context.embeds, context.kv[:1])
+        )
 
 
 @settings(max_examples=15, deadline=None)

@@ -1,4 +1,5 @@
-"""Where pictures go. A circle drawn on the camera's picture is a circle on the output, whatever the aspects."""
+"""Where pictures go. A circle drawn on the camera's picture is a circle on the output, whatever the
+aspects."""
 
 from __future__ import annotations
 
@@ -167,7 +168,8 @@ def test_results_go_into_the_given_memory(how):
 
 
 def test_bars_are_black_or_painted_and_never_the_camera():
-    """blur-fill's bars come from the painted picture: a red painting of a green camera picture has no green."""
+    """blur-fill's bars come from the painted picture: a red painting of a green camera picture has no
+    green."""
     green = np.zeros((480, 640, 3), np.uint8)
     green[..., 1] = 255
     canvas, content = place_on_canvas(green, Size(320, 192), Size(1280, 720), "blur-fill")

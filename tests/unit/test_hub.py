@@ -50,7 +50,8 @@ class FakeHub:
                     folder = hub.repos[repo]
                     files = [f for f in sorted(folder.rglob("*")) if f.is_file()]
                     siblings = [
-                        {"rfilename": f.relative_to(folder).as_posix(), "size": f.stat().st_size} for f in files
+                        {"rfilename": f.relative_to(folder).as_posix(), "size": f.stat().st_size}
+                        for f in files
                     ]
                     body = {"id": repo, "modelId": repo, "sha": COMMIT, "siblings": siblings, "tags": []}
                     self.reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
@@ -61,7 +62,9 @@ class FakeHub:
                     return
                 body = file.read_bytes()
                 etag = hashlib.sha256(body).hexdigest()
-                self.reply(200, body, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"})
+                self.reply(
+                    200, body, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+                )
 
             def reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
                 self.send_response(status)
@@ -86,7 +89,9 @@ def hub(monkeypatch, tmp_path) -> Iterator[FakeHub]:
 
     fake = FakeHub()
     monkeypatch.setattr(constants, "ENDPOINT", fake.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", fake.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", fake.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -206,6 +211,8 @@ def test_the_half_precision_set_is_chosen_and_nothing_twice():
     }
 
 
-@pytest.mark.parametrize(("name", "is_id"), [("a/b", True), ("a/b/c", False), ("builtin", False), ("../x", False)])
+@pytest.mark.parametrize(
+    ("name", "is_id"), [("a/b", True), ("a/b/c", False), ("builtin", False), ("../x", False)]
+)
 def test_what_counts_as_a_hub_id(name, is_id):
     assert is_hub_id(name) is is_id

@@ -62,7 +62,9 @@ class Fixture:
         self.raw_opened += 1
         return SlotReader(self.raw_memory, SIZE)
 
-    def put(self, writer: SlotWriter, value: int, age_s: float = 0.0, seq: int = 0, revision: int = 1) -> None:
+    def put(
+        self, writer: SlotWriter, value: int, age_s: float = 0.0, seq: int = 0, revision: int = 1
+    ) -> None:
         image = np.full((SIZE.height, SIZE.width, 3), value, np.uint8)
         writer.put(Frame(image, seq, now_ns() - int(age_s * 1e9), 0, revision))
 

@@ -87,7 +87,10 @@ def peft_file(model, path: Path, seed: int, metadata: dict[str, str] | None = No
 
 def noise(unet, text_width: int = 64) -> torch.Tensor:
     generator = torch.Generator().manual_seed(7)
-    x, text = torch.randn(1, 4, 16, 16, generator=generator), torch.randn(1, 77, text_width, generator=generator)
+    x, text = (
+        torch.randn(1, 4, 16, 16, generator=generator),
+        torch.randn(1, 77, text_width, generator=generator),
+    )
     with torch.inference_mode():
         return unet(x, torch.tensor([259]), text, return_dict=False)[0]
 
@@ -215,7 +218,10 @@ def said(model, file: Path) -> str:
 def test_a_lora_that_does_not_fit_is_an_error_with_its_name(model, tmp_path):
     file = tmp_path / "wrong.safetensors"
     layer = "lora_unet_mid_block_attentions_0_proj_in"
-    good = {f"{layer}.lora_down.weight": torch.ones(2, 64, 1, 1), f"{layer}.lora_up.weight": torch.ones(64, 2, 1, 1)}
+    good = {
+        f"{layer}.lora_down.weight": torch.ones(2, 64, 1, 1),
+        f"{layer}.lora_up.weight": torch.ones(64, 2, 1, 1),
+    }
 
     def save(**changes: torch.Tensor | None) -> None:
         changed = {**good, **{k.replace("__", "."): v for k, v in changes.items()}}

@@ -47,7 +47,9 @@ def edited(file: Path, **changes: object) -> None:
 def compare_with(pipeline, model: Model) -> None:
     """The whole of a loaded model against the diffusers pipeline it came from, in numbers."""
     prompt = "an astronaut, 'quoted' & 42 times"
-    ids = pipeline.tokenizer(prompt, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+    ids = pipeline.tokenizer(
+        prompt, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+    )
     latents, t = torch.randn(2, 4, 16, 16), torch.tensor([99, 739])
     pictures = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
     with torch.inference_mode():
@@ -64,7 +66,9 @@ def compare_with(pipeline, model: Model) -> None:
     assert error.max() < 5e-3
     z = mean * pipeline.vae.config.scaling_factor
     assert torch.allclose(engine.encode(pictures), z, atol=1e-5)
-    assert torch.equal(engine.encode(pictures), engine.encode(pictures)), "no sampling: a still camera is still"
+    assert torch.equal(engine.encode(pictures), engine.encode(pictures)), (
+        "no sampling: a still camera is still"
+    )
     expected = ((decoded + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1)
     assert (engine.decode(latents).float() - expected).abs().max() <= 1.0
 
@@ -173,7 +177,14 @@ def test_vocab_and_merges_make_the_same_tokenizer(sd15, tmp_path):
     (tmp_path / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
     (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": {"content": "<|endoftext|>"}}))
     tokenizer = load_tokenizer(tmp_path, 77)
-    texts = ["a cat", "Hello, WORLD's 12 ñandú 日本 😀", "x " * 200, "", "don't ... <|endoftext|> stop", "é\u0301ﬁ"]
+    texts = [
+        "a cat",
+        "Hello, WORLD's 12 ñandú 日本 😀",
+        "x " * 200,
+        "",
+        "don't ... <|endoftext|> stop",
+        "é\u0301ﬁ",
+    ]
     for text in texts:
         expected = pipeline.tokenizer(text, padding="max_length", max_length=77, truncation=True).input_ids
         assert tokenizer.encode(text).ids == expected
@@ -233,7 +244,9 @@ def test_a_model_that_is_nowhere(tmp_path):
     assert "model_index.json is missing" in refused(tmp_path)
 
 
-@pytest.mark.parametrize("part", ["unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"])
+@pytest.mark.parametrize(
+    "part", ["unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"]
+)
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "absent"])
 def test_a_damaged_file_is_named(tmp_path, part, damage):
     folder = copied(BUILTIN, tmp_path / "m")
@@ -293,7 +306,11 @@ def test_a_pickle_is_refused_and_never_run(sd15, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "changes", "said"),
     [
-        ("model_index.json", {"unet": ["diffusers", "SD3Transformer2DModel"]}, "unet is SD3Transformer2DModel"),
+        (
+            "model_index.json",
+            {"unet": ["diffusers", "SD3Transformer2DModel"]},
+            "unet is SD3Transformer2DModel",
+        ),
         ("model_index.json", {"text_encoder_2": ["transformers", "CLIPTextModel"]}, "SDXL"),
         ("vae/config.json", {"_class_name": "VQModel"}, "the VAE is VQModel"),
         ("scheduler/scheduler_config.json", {"prediction_type": "flow"}, "prediction_type 'flow'"),

@@ -23,7 +23,10 @@ def test_unit_quotes_what_systemd_would_read_otherwise():
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_unit(tmp_path):
     (unit := tmp_path / "phosphene.service").write_text(systemd.unit_text([sys.executable, "run"]))
-    done = subprocess.run(["systemd-analyze", "verify", "--user", str(unit)], capture_output=True, text=True)
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--user", str(unit)], capture_output=True, text=True, env=environment
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -304,7 +304,7 @@ SECTIONS = [
 
 
 @given(st.dictionaries(st.sampled_from(SECTIONS), values, max_size=4))
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=30, deadline=None)
 def test_any_values_load_or_are_refused_in_words(overrides):
     try:
         load(overrides, None, environment={})

@@ -19,7 +19,9 @@ SIZE = Size(64, 48)
 
 def frame(seq: int, value: int, size: Size = SIZE) -> Frame:
     image = np.full((size.height, size.width, 3), value, np.uint8)
-    return Frame(image, seq=seq, t_capture=now_ns(), t_published=0, revision=seq * 2, content=Rect(1, 2, 3, 4))
+    return Frame(
+        image, seq=seq, t_capture=now_ns(), t_published=0, revision=seq * 2, content=Rect(1, 2, 3, 4)
+    )
 
 
 @pytest.fixture

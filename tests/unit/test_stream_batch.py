@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
@@ -14,42 +13,23 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.admission import Admission, Emitted
+from pipeline.admission import Admission
 from pipeline.conditioning import TextContext
-from pipeline.errors import EngineError
 from pipeline.noise import noise_for
 from pipeline.schedule import Schedule
 from pipeline.sequential import denoise
 from pipeline.stream_batch import StreamBatch
-from tests.unit.tiny_denoiser import ALPHAS_CUMPROD, TinyUNet, admission, context
-
-FORMS = ("none", "full", "self", "onetime")
-LISTS = {1: (35,), 2: (20, 40), 4: (12, 20, 32, 45)}
-
-
-def run(batch: StreamBatch, buffers: Sequence[Tensor], states: Sequence[Admission]) -> list[Emitted | None]:
-    """One step a buffer; tags are the frames' numbers."""
-    F = batch.frame_buffer_size
-    return [
-        batch.step(z, state, range(i * F, (i + 1) * F))
-        for i, (z, state) in enumerate(zip(buffers, states, strict=True))
-    ]
-
-
-def buffers_of(count: int, F: int = 1, channels: int = 4, seed: int | None = None) -> list[Tensor]:
-    generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-    return list(torch.randn((count, F, channels, 6, 6), generator=generator))
-
-
-def assert_alike(got: Tensor, expected: Tensor) -> None:
-    """Equal to 1e-4 of the picture's range (extreme guidance makes latents of hundreds)."""
-    scale = max(1.0, expected.abs().max().item())
-    torch.testing.assert_close(got / scale, expected / scale, rtol=0, atol=1e-4)
-
+from tests.unit.tiny_denoiser import (
+    ALPHAS_CUMPROD,
+    FORMS,
+    LISTS,
+    TinyUNet,
+    admission,
+    assert_alike,
+    buffers_of,
+    context,
+    run,
+)
 
 # ---------------------------------------------------------------- stream = sequential
 
@@ -245,234 +225,3 @@ def test_steady_state_writes_nothing_and_never_reads_a_number_back(form: str, pr
         assert batch.collect(*emitted) is not None
         assert loading.names == []
         assert not [n for n in computing.names if "local_scalar" in n or "nonzero" in n or "item" in n]
-
-
-# ---------------------------------------------------------------- immediate
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_immediate_applies_the_newest_state_to_frames_in_flight(form: str) -> None:
-    """The frame's second step sees the new prompt, g, δ, schedule and noise; written out step by step."""
-    before, after = admission(seed=1, guidance="none"), admission((10, 30), seed=2, guidance=form, delta=0.7)
-    unet = TinyUNet(4)
-    batch = StreamBatch(unet, steps=2, prompt_switch="immediate")
-    first, second = buffers_of(2)
-    out = run(batch, [first, second], [before, after])[1]
-    assert out is not None
-    assert out.revision == after.revision
-
-    s, t = before.schedule, after.schedule
-    reference = TinyUNet(4)
-    x = s.a[0] * first + s.b[0] * before.noise[:1]
-    epsilon = reference(x, torch.tensor([s.timesteps[0]]), before.context)
-    x = t.a[1] * (s.c_out[0] * (x - s.b[0] * epsilon) / s.a[0] + s.c_skip[0] * x) + t.b[1] * after.noise[1:]
-    tau = torch.tensor([t.timesteps[1]])
-    epsilon = reference(x, tau, after.context)
-    assert after.negative is not None
-    epsilon_n = reference(x, tau, after.negative)
-    epsilon_u = {
-        "none": epsilon,
-        "full": epsilon_n,
-        "self": 0.7 * (x - t.a[1] * first) / t.b[1],
-        "onetime": 0.7 * epsilon_n,  # this frame's negative was not asked before
-    }[form]
-    epsilon = epsilon_u + 1.4 * (epsilon - epsilon_u)
-    expected = t.c_out[1] * (x - t.b[1] * epsilon) / t.a[1] + t.c_skip[1] * x
-    assert_alike(out.latents, expected)
-
-
-def test_admitted_leaves_frames_in_flight_alone() -> None:
-    before, after = admission(seed=1), admission(seed=2)
-    z = buffers_of(3)
-    unchanged = run(StreamBatch(TinyUNet(4), steps=2), z, [before] * 3)[1]
-    changed = run(StreamBatch(TinyUNet(4), steps=2), z, [before, after, after])
-    immediate = run(StreamBatch(TinyUNet(4), steps=2, prompt_switch="immediate"), z, [before, after, after])
-    assert unchanged is not None
-    assert changed[1] is not None
-    assert immediate[1] is not None
-    assert torch.equal(unchanged.latents, changed[1].latents)
-    assert (unchanged.latents - immediate[1].latents).abs().max() > 1e-2
-
-
-# ---------------------------------------------------------------- strength and dreams
-
-
-def test_strength_zero_passes_by_the_unet_in_order() -> None:
-    unet = TinyUNet(4)
-    batch = StreamBatch(unet, steps=4, frame_buffer_size=2)
-    buffers = buffers_of(8, 2)
-    out = run(batch, buffers, [admission(LISTS[4], strength=0.0, guidance="full")] * 8)
-    assert out[:3] == [None] * 3
-    for z, emitted in zip(buffers, out[3:], strict=False):
-        assert emitted is not None
-        assert torch.equal(emitted.latents, z)
-    assert unet.rows == []
-
-
-def test_picture_leaves_the_cameras_gently() -> None:
-    """Next to strength 0 the output is next to the camera's latents, whatever the UNet says."""
-    z = buffers_of(1)[0]
-    for strength in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
-        state = admission((45,), strength=strength, guidance="none")
-        out = denoise(TinyUNet(4), z, state)
-        assert (out - z).abs().max() < 8 * state.schedule.b[0]
-
-
-@pytest.mark.parametrize("T", [1, 2, 4])
-def test_dreams_start_from_the_noise_as_it_is(T: int) -> None:
-    """x_0 is the given noise, not a mixture; for RCFG the frame's own clean latents are 0: S_0 = x_0/b_0."""
-    state = admission(LISTS[T], start="noise", strength=1.0, delta=1.0)
-    s, unet = state.schedule, TinyUNet(4)
-    batch = StreamBatch(TinyUNet(4), steps=T)
-    dreams = buffers_of(T + 2)
-    out = [e for e in run(batch, dreams, [state] * len(dreams)) if e is not None]
-    for x, emitted in zip(dreams, out, strict=False):
-        for k in range(T):
-            if k > 0:
-                x = s.a[k] * x + s.b[k] * state.noise[k]
-            epsilon = unet(x, torch.tensor([s.timesteps[k]]), state.context)
-            virtual = x / s.b[k]
-            epsilon = virtual + 1.4 * (epsilon - virtual)
-            x = s.c_out[k] * (x - s.b[k] * epsilon) / s.a[k] + s.c_skip[k] * x
-        assert_alike(emitted.latents, x)
-
-
-# ---------------------------------------------------------------- broken numbers
-
-
-@pytest.mark.parametrize("T", [1, 2, 4])
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
-def test_a_broken_frame_is_dropped_and_infects_nobody(T: int, form: str, broken: float) -> None:
-    F, state = 2, admission(LISTS[T], guidance=form)
-    buffers = buffers_of(8, F)
-    healthy = run(StreamBatch(TinyUNet(4), steps=T, frame_buffer_size=F), buffers, [state] * 8)
-    buffers[3] = buffers[3].clone()
-    buffers[3][1, 2, 4, 5] = broken
-    batch = StreamBatch(TinyUNet(4), steps=T, frame_buffer_size=F)
-    for good, out in zip(healthy, run(batch, buffers, [state] * 8), strict=True):
-        if good is None or out is None:
-            assert good is out
-            continue
-        for tag, valid, got, expected in zip(out.tags, out.valid(), out.latents, good.latents, strict=True):
-            assert valid == (tag != 7)
-            assert torch.equal(got, expected if valid else torch.zeros_like(got))
-    assert batch.dropped == 1
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_prompt_that_breaks_the_unet_breaks_only_its_own_frames(form: str) -> None:
-    healthy = admission(seed=1, guidance=form)
-    poison = replace(healthy, context=TextContext(torch.full((1, 5, 6), float("nan"))))
-    batch = StreamBatch(TinyUNet(4), steps=2)
-    buffers = buffers_of(8)
-    order = [healthy, healthy, poison, poison, healthy, healthy, healthy, healthy]
-    out = [e for e in run(batch, buffers, order) if e is not None]
-    assert [all(e.valid()) for e in out] == [True, True, False, False, True, True, True]
-    for z, e in zip(buffers, out, strict=False):
-        if e.admission is healthy:
-            assert_alike(e.latents, denoise(TinyUNet(4), z, healthy))
-    assert batch.dropped == 2
-
-
-def test_half_precision_overflow_is_noticed() -> None:
-    """float16 ends at 65504: what float32 still holds must not come out as Inf unnoticed."""
-    state = admission((35,), guidance="none", context=context(0, dtype=torch.float16))
-    batch = StreamBatch(lambda x, timesteps, context: torch.full_like(x, -6e4), steps=1)
-    out = batch.step(
-        torch.zeros((1, 4, 6, 6), dtype=torch.float16), replace(state, schedule=state.schedule), [0]
-    )
-    assert out is not None
-    big = StreamBatch(lambda x, timesteps, context: torch.full_like(x, -6e4), steps=1)
-    extreme = admission((0,), guidance="none", context=context(0, dtype=torch.float16))
-    overflow = big.step(torch.zeros((1, 4, 6, 6), dtype=torch.float16), extreme, [0])
-    assert overflow is not None
-    assert overflow.valid() == (False,)
-    assert out.valid() == (True,)
-
-
-def test_after_a_failed_call_the_stream_goes_on() -> None:
-    fails = False
-
-    def predict(x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
-        if fails:
-            raise RuntimeError("out of memory")
-        return unet(x, timesteps, context)
-
-    unet = TinyUNet(4)
-    state = admission()
-    batch = StreamBatch(predict, steps=2)
-    z = buffers_of(4)
-    batch.step(z[0], state, ["a"])
-    fails = True
-    with pytest.raises(RuntimeError, match="out of memory"):
-        batch.step(z[1], state, ["lost"])
-    fails = False
-    out = batch.step(z[2], state, ["b"])
-    assert out is not None
-    assert out.tags == ("a",)
-    assert_alike(out.latents, denoise(unet, z[0], state))
-    assert [e.tags for e in batch.drain()] == [("b",)]
-
-
-# ---------------------------------------------------------------- dtypes, errors
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("form", FORMS)
-def test_half_precision_latents(dtype: torch.dtype, form: str) -> None:
-    state = admission(LISTS[4], guidance=form)
-    half = replace(state, context=context(0, dtype=dtype), negative=context(1000, dtype=dtype))
-    buffers = [z.to(dtype) for z in buffers_of(6)]
-    exact = run(StreamBatch(TinyUNet(4), steps=4), [z.float() for z in buffers], [state] * 6)
-    for a, b in zip(exact, run(StreamBatch(TinyUNet(4), steps=4), buffers, [half] * 6), strict=True):
-        if a is not None and b is not None:
-            assert b.latents.dtype == dtype
-            assert (a.latents - b.latents.float()).abs().mean() < 0.06 * a.latents.abs().mean()
-
-
-def test_inference_mode_can_come_and_go() -> None:
-    batch = StreamBatch(TinyUNet(4), steps=2)
-    with torch.inference_mode():
-        made_inside = admission()
-        batch.step(torch.randn(1, 4, 6, 6), made_inside, [0])
-    out = batch.step(torch.randn(1, 4, 6, 6), replace(made_inside, guidance="full"), [1])
-    assert out is not None
-    with torch.inference_mode():
-        batch.step(torch.randn(1, 4, 6, 6), admission(seed=3), [2])
-    batch.reset()
-
-
-def test_what_does_not_fit_is_named() -> None:
-    batch = StreamBatch(TinyUNet(4), steps=2, frame_buffer_size=2)
-    z = torch.randn(2, 4, 6, 6)
-    cases = [
-        (z, admission((20,)), (0, 1), "1 steps"),
-        (z, admission(guidance="full", negative=None), (0, 1), "negative"),
-        (z, admission(), (0,), "1 tags"),
-        (z, admission(size=8), (0, 1), "noise of shape"),
-        (z[:1], admission(), (0,), "2 frames"),
-        (z, admission(context=TextContext(torch.randn(3, 5, 6))), (0, 1), "(3, 5, 6)"),
-    ]
-    for latents, state, tags, names in cases:
-        with pytest.raises(EngineError) as caught:
-            batch.step(latents, state, tags)
-        assert names in str(caught.value)
-    batch.reset()
-    batch.step(z, admission(), (0, 1))
-    with pytest.raises(EngineError, match="in flight"):
-        batch.step(torch.randn(2, 4, 8, 8), admission(size=8), (2, 3))
-    batch.reset()
-    assert batch.step(torch.randn(2, 4, 8, 8), admission(size=8), (2, 3)) is None
-    with pytest.raises(EngineError, match="start at 1"):
-        StreamBatch(TinyUNet(4), steps=0)
-    with pytest.raises(EngineError, match="the UNet made"):
-        StreamBatch(lambda x, timesteps, context: x[:, :2], steps=1).step(z[:1], admission((20,)), [0])
-
-
-def test_prompts_of_two_widths_cannot_share_a_call() -> None:
-    batch = StreamBatch(TinyUNet(4), steps=2)
-    z = torch.randn(1, 4, 6, 6)
-    batch.step(z, admission(), [0])
-    with pytest.raises(EngineError, match="text encoder"):
-        batch.step(z, admission(context=context(1, tokens=9)), [1])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from pipeline.admission import Admission
+from pipeline.admission import Admission, Emitted
 from pipeline.conditioning import TextContext
 from pipeline.noise import noise_for
 from pipeline.schedule import Schedule
+from pipeline.stream_batch import StreamBatch
 
 ALPHAS_CUMPROD: list[float] = torch.cumprod(
     1.0 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0
@@ -69,3 +71,31 @@ def admission(
         revision=seed,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+FORMS = ("none", "full", "self", "onetime")
+LISTS = {1: (35,), 2: (20, 40), 4: (12, 20, 32, 45)}
+
+
+def run(batch: StreamBatch, buffers: Sequence[Tensor], states: Sequence[Admission]) -> list[Emitted | None]:
+    """One step a buffer; tags are the frames' numbers."""
+    F = batch.frame_buffer_size
+    return [
+        batch.step(z, state, range(i * F, (i + 1) * F))
+        for i, (z, state) in enumerate(zip(buffers, states, strict=True))
+    ]
+
+
+def buffers_of(count: int, F: int = 1, channels: int = 4, seed: int | None = None) -> list[Tensor]:
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return list(torch.randn((count, F, channels, 6, 6), generator=generator))
+
+
+def assert_alike(got: Tensor, expected: Tensor) -> None:
+    """Equal to 1e-4 of the picture's range (extreme guidance makes latents of hundreds)."""
+    scale = max(1.0, expected.abs().max().item())
+    torch.testing.assert_close(got / scale, expected / scale, rtol=0, atol=1e-4)

@@ -14,7 +14,9 @@ Family = Literal["sd15", "turbo"]
 CHANNELS = {"sd15": (32, 64, 64, 64), "turbo": (64, 128, 128, 128)}
 
 
-def tiny_pipeline(family: Family, seed: int, vae: Literal["kl", "tiny"] = "kl", scheduler: str = "PNDM") -> Any:
+def tiny_pipeline(
+    family: Family, seed: int, vae: Literal["kl", "tiny"] = "kl", scheduler: str = "PNDM"
+) -> Any:
     """SD 1.5 (8 heads a layer, CLIP-L) or SD-Turbo (SD 2.1: 64 wide heads, linear projections, OpenCLIP)."""
     import diffusers
     from transformers import CLIPTextConfig, CLIPTextModel
@@ -45,7 +47,9 @@ def tiny_pipeline(family: Family, seed: int, vae: Literal["kl", "tiny"] = "kl", 
         text_encoder=text,
         tokenizer=clip_tokenizer("<|endoftext|>" if family == "sd15" else "!"),
         unet=unet,
-        scheduler=getattr(diffusers, kind)(**betas, **({"skip_prk_steps": True} if scheduler == "PNDM" else {})),
+        scheduler=getattr(diffusers, kind)(
+            **betas, **({"skip_prk_steps": True} if scheduler == "PNDM" else {})
+        ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -175,7 +179,9 @@ def _open_clip_names(text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if f"{theirs}.ln_1.weight" in out:
             theirs = f"transformer.resblocks.{i + 1}"
         for kind in ("weight", "bias"):
-            stacked = torch.cat([text[f"{ours}.self_attn.{p}.{kind}"] for p in ("q_proj", "k_proj", "v_proj")])
+            stacked = torch.cat(
+                [text[f"{ours}.self_attn.{p}.{kind}"] for p in ("q_proj", "k_proj", "v_proj")]
+            )
             out[f"{theirs}.attn.in_proj_{kind}"] = stacked
             for a, b in (
                 ("self_attn.out_proj", "attn.out_proj"),

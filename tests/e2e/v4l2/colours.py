@@ -1,6 +1,9 @@
-"""Finds the test pattern's colour bars in a picture that came through a device, and says whether they are right."""
+"""Finds the test pattern's colour bars in a picture that came through a device, and says whether they are
+right."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,8 +23,8 @@ def assert_bars(image: np.ndarray) -> None:
     height, width = image.shape[:2]
     band = image[height // 8 : height // 5].mean(axis=0)
     columns = [nearest_bar(colour) for colour in band]
-    order = [columns[0]] + [b for a, b in zip(columns, columns[1:], strict=False) if a != b]
-    steps = [(b - a) % len(BARS) for a, b in zip(order, order[1:], strict=False)]
+    order = [columns[0]] + [b for a, b in pairwise(columns) if a != b]
+    steps = [(b - a) % len(BARS) for a, b in pairwise(order)]
     assert steps, order
     # a mixed column on an edge may look like a third bar, so most steps and not all of them
     assert steps.count(1) >= 7, order

@@ -1,4 +1,5 @@
-"""Writes the test pattern to the virtual camera until it is killed: python -m tests.e2e.v4l2.feeder [WIDTH HEIGHT]."""
+"""Writes the test pattern to the virtual camera until it is killed: python -m tests.e2e.v4l2.feeder [WIDTH
+HEIGHT]."""
 
 from __future__ import annotations
 

@@ -46,8 +46,9 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Boot, run `command` (a line for bash, or its arguments) as root in `cwd`, power off.
 
-    loopback: version of v4l2loopback. modules: lines for modprobe. shared: folders that the command may really
-    write to; everything else that it writes is thrown away. Its exit status: 124 timed out, 125 the guest failed.
+    loopback: version of v4l2loopback. modules: lines for modprobe. shared: folders that the command may
+    really write to; everything else that it writes is thrown away. Its exit status: 124 timed out, 125
+    the guest failed.
     """
     argv = ["bash", "-c", command] if isinstance(command, str) else list(command)
     environment = {
@@ -70,7 +71,8 @@ def run(
 
 
 def run_tests(file: str, *, loopback: str, modules: Sequence[str] = (VIVID, ONE_LOOPBACK)) -> str:
-    """Run a test file of this folder inside the guest; its output. Raises AssertionError with it on failure."""
+    """Run a test file of this folder inside the guest; its output. Raises AssertionError with it on
+    failure."""
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "--timeout=120"]
     ended = run([*argv, "-W", "error", str(HERE / file)], loopback=loopback, modules=modules)
     assert ended.returncode == 0, f"v4l2loopback {loopback}, {file}: {ended.stdout}\n{ended.stderr}"

@@ -1,5 +1,6 @@
-"""The whole program on real drivers: webcam on /dev/video0 → built-in model → virtual camera on /dev/video10 →
-an independent reader. Runs inside the guest (test_v4l2.py starts it), where PyTorch takes its time.
+"""The whole program on real drivers: webcam on /dev/video0 → built-in model → virtual camera on
+/dev/video10 → an independent reader. Runs inside the guest (test_v4l2.py starts it), where PyTorch takes
+its time.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class Phosphene:
 
 
 class Watcher(threading.Thread):
-    """An independent reader of the virtual camera: keeps the newest picture and the longest gap between two."""
+    """An independent reader of the virtual camera: keeps the newest picture and the longest gap between
+    two."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -152,7 +154,9 @@ def is_slate(picture: np.ndarray) -> bool:
 def raw_bars(picture: np.ndarray) -> bool:
     """Whether vivid's own colour bars (100 % white to black) are to be seen unpainted."""
     band = picture[SIZE[0] // 2 - 20 : SIZE[0] // 2 + 20].mean(axis=0)
-    want = np.array([[255, 255, 0], [0, 255, 255], [0, 255, 0], [255, 0, 255], [255, 0, 0], [0, 0, 255]], float)
+    want = np.array(
+        [[255, 255, 0], [0, 255, 255], [0, 255, 0], [255, 0, 255], [255, 0, 0], [0, 0, 255]], float
+    )
     near = [np.abs(band - colour).max(axis=1).min() < 60 for colour in want]
     return sum(near) >= 5
 
@@ -176,7 +180,22 @@ def test_a_painted_picture_of_the_right_size_comes_out_and_follows_the_style(pho
 
 def test_ffmpeg_reads_the_same_stream(phosphene):
     phosphene.painting()
-    argv = ["ffmpeg", "-v", "error", "-f", "v4l2", "-i", OUT, "-frames:v", "40", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    argv = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "v4l2",
+        "-i",
+        OUT,
+        "-frames:v",
+        "40",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
     begin = time.monotonic()
     done = subprocess.run(argv, capture_output=True, timeout=60)
     took = time.monotonic() - begin
@@ -228,7 +247,9 @@ def test_an_unplugged_camera_gives_a_slate_and_comes_back(phosphene):
     phosphene.painting()
     with Watcher() as watcher:
         (VIVID / "unbind").write_text("vivid.0")
-        status = phosphene.wait(lambda s: s["source"]["status"] == "failed" and s["sinks"][0]["showing"] == "slate")
+        status = phosphene.wait(
+            lambda s: s["source"]["status"] == "failed" and s["sinks"][0]["showing"] == "slate"
+        )
         assert status["source"]["error"]
         assert is_slate(watcher.picture())
         (VIVID / "bind").write_text("vivid.0")

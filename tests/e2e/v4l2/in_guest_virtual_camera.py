@@ -221,7 +221,7 @@ def test_a_device_with_a_fixed_format_is_refused():
     subprocess.run(["v4l2-ctl", "-d", DEVICE, "-c", "keep_format=1"], check=True)
     first.close()
     try:
-        with pytest.raises(SinkError, match="keeps (the format YU12 320x240|a fixed format)") as error:
+        with pytest.raises(SinkError, match=r"keeps (the format YU12 320x240|a fixed format)") as error:
             opened_sink()
         assert "keep_format=0" in error.value.mend
     finally:

@@ -33,6 +33,12 @@ def camera(**options: object) -> Iterator[webcam.Webcam]:
         source.close()
 
 
+def read(source: webcam.Webcam, count: int) -> None:
+    """What the driver has already filled is still delivered after a fault, so a fault shows within some reads."""
+    for _ in range(count):
+        source.read()
+
+
 def unplug() -> None:
     (VIVID / "unbind").write_text("vivid.0")
 
@@ -118,7 +124,11 @@ def test_faults_are_told_apart():
         webcam.create(webcam.Options(device="9"))
     with pytest.raises(SourceError, match="to which no program writes"):
         webcam.create(webcam.Options(device="10"))
-    holder = "from pipeline.sources import webcam; s = webcam.create(webcam.Options()); s.read(); print(1, flush=True); input()"
+    holder = (
+        "from pipeline.sources import webcam\n"
+        "s = webcam.create(webcam.Options())\n"
+        "s.read(), print(1, flush=True), input()\n"
+    )
     argv = [sys.executable, "-c", holder]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -145,8 +155,7 @@ def test_unplugged_then_found_again_under_another_path():
         unplug()
         try:
             with pytest.raises(SourceError, match="unplugged"):
-                for _ in range(10):
-                    stale.read()
+                read(stale, 10)
             with pytest.raises(SourceError, match="no camera"):
                 webcam.create(webcam.again(options, stale.info))
         finally:
@@ -165,8 +174,7 @@ def test_a_camera_that_disconnects_but_keeps_its_node():
         source.read()
         subprocess.run(["v4l2-ctl", "-d", source._camera.path, "-c", "disconnect=1"], check=True)
         with pytest.raises(SourceError):
-            for _ in range(10):
-                source.read()
+            read(source, 10)
     with camera() as source:
         source.read()
 
@@ -178,8 +186,7 @@ def test_a_streaming_error_ends_the_source():
             ["v4l2-ctl", "-d", source._camera.path, "-c", "inject_fatal_streaming_error=1"], check=True
         )
         with pytest.raises(SourceError):
-            for _ in range(40):
-                source.read()
+            read(source, 40)
     with camera() as source:
         source.read()
 
