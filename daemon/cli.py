@@ -6,10 +6,25 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Optional
+from typing import Annotated, NoReturn, Optional
 
 import typer
 
+from daemon.cli_options import (
+    Config,
+    Fps,
+    Host,
+    Json,
+    Model,
+    Over,
+    Port,
+    Sinks,
+    Size,
+    Source,
+    StyleName,
+    arguments,
+    overrides,
+)
 from daemon.exit_codes import ExitCode, exit_code
 from pipeline.errors import PhospheneError
 
@@ -24,26 +39,6 @@ app = typer.Typer(
 )
 
 # ruff: noqa: UP045 (typer reads these annotations at run time, on 3.10 too)
-Json = Annotated[bool, typer.Option("--json", help="Print facts as one JSON object.")]
-Config = Annotated[
-    Optional[Path], typer.Option("--config", "-c", help="Configuration file to use instead of yours.")
-]
-Source = Annotated[
-    Optional[str], typer.Option(metavar="KIND[:ARG]", help="webcam:0, video_file:clip.mp4, demo, …")
-]
-Sinks = Annotated[
-    Optional[list[str]],
-    typer.Option("--sink", metavar="KIND[:ARG]", help="virtual_camera, preview, …; repeatable."),
-]
-Model = Annotated[
-    Optional[str], typer.Option(metavar="NAME", help="builtin, a folder, a hub id, a .safetensors file.")
-]
-StyleName = Annotated[Optional[str], typer.Option(metavar="NAME", help="Style at start.")]
-Size = Annotated[Optional[str], typer.Option(metavar="WIDTHxHEIGHT", help="Size that every sink gets.")]
-Fps = Annotated[Optional[float], typer.Option(help="Frames a second that every sink gets.")]
-Host = Annotated[Optional[str], typer.Option(help="Address of the page and HTTP API.")]
-Port = Annotated[Optional[int], typer.Option(help="Port of the page and HTTP API; 0: any free one.")]
-Over = Annotated[str, typer.Option(metavar="TIME", help="Morph for that long: 2s, 500ms.")]
 
 
 # ---------------------------------------------------------------- life
@@ -66,7 +61,7 @@ def run(
     """Run in the foreground until Ctrl-C."""
     from daemon.commands.run import run_here
 
-    return run_here(_overrides(source, sink, model, style, size, fps, host, port), config, seconds, frames)
+    return run_here(overrides(source, sink, model, style, size, fps, host, port), config, seconds, frames)
 
 
 @app.command()
@@ -85,7 +80,7 @@ def start(
     """Run in the background; returns when it answers."""
     from daemon.commands import background
 
-    return background.start(_arguments(config, source, sink, model, style, size, fps, host, port), as_json)
+    return background.start(arguments(config, source, sink, model, style, size, fps, host, port), as_json)
 
 
 @app.command()
@@ -112,7 +107,7 @@ def restart(
     """Stop and start again; without options, with those of the last start."""
     from daemon.commands import background
 
-    return background.restart(_arguments(config, source, sink, model, style, size, fps, host, port), as_json)
+    return background.restart(arguments(config, source, sink, model, style, size, fps, host, port), as_json)
 
 
 @app.command()
@@ -308,8 +303,8 @@ def bench(
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
-    overrides = _overrides(None, None, model, style, size, None, None, None)
-    return run_bench(overrides, config, seconds=seconds, as_json=as_json, say=say)
+    chosen = overrides(None, None, model, style, size, None, None, None)
+    return run_bench(chosen, config, seconds=seconds, as_json=as_json, say=say)
 
 
 # ---------------------------------------------------------------- around it
@@ -375,53 +370,6 @@ def _root(
 ) -> None:
     if debug:
         os.environ["PHOSPHENE_DEBUG"] = "1"
-
-
-# ---------------------------------------------------------------- options
-
-
-def _overrides(
-    source: str | None,
-    sinks: list[str] | None,
-    model: str | None,
-    style: str | None,
-    size: str | None,
-    fps: float | None,
-    host: str | None,
-    port: int | None,
-) -> dict[str, Any]:
-    """By dotted key, for `daemon.settings.load`."""
-    given = {
-        "source": source,
-        "sinks": sinks or None,
-        "model": model,
-        "style": style,
-        "output.size": size,
-        "output.fps": fps,
-        "web.host": host,
-        "web.port": port,
-    }
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def _arguments(
-    config: Path | None,
-    source: str | None,
-    sinks: list[str] | None,
-    model: str | None,
-    style: str | None,
-    size: str | None,
-    fps: float | None,
-    host: str | None,
-    port: int | None,
-) -> list[str]:
-    """The same options, as arguments of `phosphene run`."""
-    arguments = [] if config is None else ["--config", str(config)]
-    for key, value in _overrides(source, sinks, model, style, size, fps, host, port).items():
-        option = "--sink" if key == "sinks" else f"--{key.rsplit('.', 1)[-1]}"
-        for item in value if isinstance(value, list) else [value]:
-            arguments += [option, str(item)]
-    return arguments
 
 
 # ---------------------------------------------------------------- end

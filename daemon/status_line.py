@@ -68,28 +68,30 @@ class StatusLine:
 
 
 def line(status: dict[str, Any]) -> str:
-    """One line of figures from the status (see `daemon.status.status_of`)."""
+    """One line of figures from the status (see `daemon.status.status_of`), about 80 characters."""
     engine, metrics = status.get("engine") or {}, status.get("metrics") or {}
     source = status.get("source") or {}
-    parts = [str(status.get("mode", "")), str(status.get("style") or "no style")]
+    mode = status.get("mode")
+    parts = [
+        str(status.get("style") or "no style"),
+        *([mode.upper()] if mode not in ("styled", None) else []),
+    ]
     if engine.get("status") != "ready":
         progress = engine.get("progress")
         share = f" {progress:.0%}" if isinstance(progress, int | float) else ""
-        parts.append(
-            f"engine {engine.get('status', 'starting')}: {engine.get('message') or ''}{share}".rstrip(": ")
-        )
+        doing = engine.get("message") or engine.get("status") or "starting"
+        parts.append(f"engine: {doing}{share}")
     if source.get("status") not in ("open", None):
         parts.append(f"camera {source['status']}")
     latency = metrics.get("latency_ms") or {}
+    rates = [_figure(metrics.get(key)) for key in ("fps_in", "fps_engine", "fps_out")]
     parts += [
-        f"{_figure(metrics.get('fps_in'))} in",
-        f"{_figure(metrics.get('fps_engine'))} painted",
-        f"{_figure(metrics.get('fps_out'))} out fps",
-        f"latency {_figure(latency.get('p50'))}/{_figure(latency.get('p99'))} ms",
+        "{} in, {} painted, {} out fps".format(*rates),
+        f"p50 {_figure(latency.get('p50'))} p99 {_figure(latency.get('p99'))} ms",
         f"{metrics.get('skipped', 0)} skipped",
         f"{metrics.get('dropped', 0)} dropped",
     ]
-    return " | ".join(part for part in parts if part)
+    return " | ".join(parts)
 
 
 def _figure(value: Any) -> str:

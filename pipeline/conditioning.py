@@ -138,7 +138,7 @@ class TextConditioner:
         return self._combine([(a, of_a), (b, of_b)])
 
     def _context(self, embeds: Tensor) -> TextContext:
-        return TextContext(embeds, self.model.cross_attention.project(embeds))
+        return TextContext(embeds, self.model.unet.project_text(embeds))
 
     def _combine(self, weighted: Sequence[tuple[TextContext, Tensor]]) -> TextContext:
         """Σ c_i e_i, with c_i a scalar or one coefficient a token [R, L, 1]; float32 sums."""
@@ -148,7 +148,7 @@ class TextConditioner:
                 torch.stack([c.embeds.float() * w.to(c.embeds.device) for c, w in weighted]).sum(0).to(dtype)
             )
             pairs = [(c.kv, w) for c, w in weighted if c.kv is not None]
-            if len(pairs) != len(weighted) or not self.model.cross_attention.is_linear:
+            if len(pairs) != len(weighted):
                 return self._context(embeds)
             kv = tuple(
                 (_sum([(kv[i][0], w) for kv, w in pairs]), _sum([(kv[i][1], w) for kv, w in pairs]))

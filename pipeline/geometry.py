@@ -197,7 +197,7 @@ def take_from_canvas(
 
 
 def resize(image: Image, size: Size, upscale: Upscale = "sharp", out: Image | None = None) -> Image:
-    """Resample to `size`: area averages where it gets smaller (no moiré), else as `upscale` says."""
+    """Resample to `size`: averages where it gets smaller (no moiré), else as `upscale` says."""
     import cv2
 
     if size_of(image) == size:
@@ -206,13 +206,28 @@ def resize(image: Image, size: Size, upscale: Upscale = "sharp", out: Image | No
         np.copyto(out, image)
         return out
     if size.width < image.shape[1] or size.height < image.shape[0]:
-        return _cv(cv2.resize(image, size, out, interpolation=cv2.INTER_AREA), out)
+        return _shrink(image, size, out)
     if upscale == "sharp":
         image = _unsharp(image)
     interpolation = {"bilinear": cv2.INTER_LINEAR, "lanczos": cv2.INTER_LANCZOS4}.get(
         upscale, cv2.INTER_CUBIC
     )
     return _cv(cv2.resize(image, size, out, interpolation=interpolation), out)
+
+
+def _shrink(image: Image, size: Size, out: Image | None) -> Image:
+    """Halve by averaging while that leaves enough pixels, then interpolate: an average over a ratio that is not
+    whole costs OpenCV ten times as much (1280x720 → 288x216: 13 ms against 1)."""
+    import cv2
+
+    while image.shape[1] >= 2 * size.width and image.shape[0] >= 2 * size.height:
+        half = Size(image.shape[1] // 2, image.shape[0] // 2)
+        into = out if half == size else None
+        exact = image[: 2 * half.height, : 2 * half.width]
+        image = _cv(cv2.resize(exact, half, into, interpolation=cv2.INTER_AREA), into)
+    if size_of(image) == size:
+        return image
+    return _cv(cv2.resize(image, size, out, interpolation=cv2.INTER_LINEAR), out)
 
 
 def size_of(image: Image) -> Size:
@@ -306,10 +321,9 @@ def _onto_output(pixels: Image, dest: Rect, output: Size, how: Fit, out: Image) 
 def _backdrop(pixels: Image, output: Size) -> Image:
     import cv2
 
-    # blurred at an eighth of the output: a wide blur costs little there, and the eye cannot tell
-    small = Size(max(8, output.width // 8), max(8, output.height // 8))
+    # blurred at a sixteenth of the output: a wide blur costs little there, and the eye cannot tell
+    small = Size(max(8, output.width // 16), max(8, output.height // 16))
     cut = part(pixels, cut_to_aspect(size_of(pixels), output))
-    tiny = cv2.resize(cut, small, interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(tiny, (0, 0), sigmaX=max(1.0, math.hypot(*small) / 40))
+    soft = cv2.GaussianBlur(_shrink(cut, small, None), (0, 0), sigmaX=max(1.0, math.hypot(*small) / 40))
     dimmed = cv2.convertScaleAbs(soft, alpha=0.6)
     return np.asarray(cv2.resize(dimmed, output, interpolation=cv2.INTER_LINEAR))

@@ -36,14 +36,10 @@ class EagerEngine:
 
         What it means (ε, v or x₀) is `model.prediction_type`. `context` has N rows, or one row for all.
         """
-        rows = x.shape[0]
-        with flushed(self.device), self.model.cross_attention.bound(context.kv):
-            out: Tensor = self.model.unet(
-                x.to(dtype=self.dtype, memory_format=torch.channels_last),
-                timesteps,
-                context.embeds.expand(rows, -1, -1) if context.rows != rows else context.embeds,
-                return_dict=False,
-            )[0]
+        unet = self.model.unet
+        with flushed(self.device):
+            kv = unet.project_text(context.embeds) if context.kv is None else context.kv
+            out: Tensor = unet(x.to(dtype=self.dtype, memory_format=torch.channels_last), timesteps, kv)
         return out.to(x.dtype)
 
     def decode(self, latents: Tensor) -> Tensor:

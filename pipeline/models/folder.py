@@ -11,7 +11,11 @@ from pipeline.models.clip import ClipConfig, ClipText, clip_weights
 from pipeline.models.files import read_json, read_weights
 from pipeline.models.modules import filled
 from pipeline.models.parts import Hints, Parts
+from pipeline.models.tiny_vae import TinyVae
 from pipeline.models.tokenizer import load_tokenizer
+from pipeline.models.unet import UNet
+from pipeline.models.unet_config import UNetConfig
+from pipeline.models.vae import FullVae, LatentCodec
 
 Progress = Callable[[str, float | None], None]
 """(what is going on, the share of it that is done 0 to 1 or None)."""
@@ -50,16 +54,14 @@ def load_folder(folder: Path, *, vae: Path | None, allow_pickle: bool, progress:
     return Parts(unet, codec, text_encoder, tokenizer, scheduler, hints)
 
 
-def load_unet(folder: Path, *, allow_pickle: bool) -> Any:
-    """diffusers' UNet2DConditionModel from its folder."""
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    config = _settings(folder)
+def load_unet(folder: Path, *, allow_pickle: bool) -> UNet:
+    """A UNet2DConditionModel's folder."""
+    config = UNetConfig.read(_settings(folder), folder / "config.json")
     weights = read_weights(folder, "diffusion_pytorch_model", allow_pickle=allow_pickle)
-    return filled(lambda: _from_config(UNet2DConditionModel, config, folder), weights, folder)
+    return filled(lambda: UNet(config), weights, folder)
 
 
-def load_vae(folder: Path, *, allow_pickle: bool) -> Any:
+def load_vae(folder: Path, *, allow_pickle: bool) -> LatentCodec:
     """An AutoencoderTiny or AutoencoderKL from its folder (which may also be a whole model's)."""
     if not (folder / "config.json").is_file() and (folder / "vae" / "config.json").is_file():
         folder = folder / "vae"
@@ -67,17 +69,26 @@ def load_vae(folder: Path, *, allow_pickle: bool) -> Any:
     kind = config.get("_class_name")
     weights = read_weights(folder, "diffusion_pytorch_model", allow_pickle=allow_pickle)
     if kind == "AutoencoderTiny":
-        from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-
-        return filled(lambda: _from_config(AutoencoderTiny, config, folder), weights, folder)
+        return LatentCodec(filled(lambda: TinyVae(config, folder / "config.json"), weights, folder), config)
     if kind == "AutoencoderKL":
-        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-        return filled(lambda: _from_config(AutoencoderKL, config, folder), kl_names(weights), folder)
+        return full_vae({k: v for k, v in config.items() if not k.startswith("_")}, weights, folder)
     raise ModelError(
         f"{folder}: the VAE is {kind}, not AutoencoderTiny or AutoencoderKL",
         "choose one in model.vae, such as madebyollin/taesd for Stable Diffusion 1.x and 2.x",
     )
+
+
+def full_vae(config: dict[str, Any], weights: dict[str, Any], where: Path) -> LatentCodec:
+    """diffusers' AutoencoderKL with these settings and weights. Raises ModelError naming `where`."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    def make() -> Any:
+        try:
+            return AutoencoderKL(**config)
+        except (ValueError, TypeError, KeyError, NotImplementedError) as e:
+            raise ModelError(f"{where}: {e}", "choose another VAE in model.vae") from e
+
+    return LatentCodec(FullVae(filled(make, _kl_names(weights), where)), config)
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -86,18 +97,10 @@ def _settings(folder: Path) -> dict[str, Any]:
     return read_json(folder / "config.json")
 
 
-def _from_config(kind: Any, config: dict[str, Any], folder: Path) -> Any:
-    known = {k: v for k, v in config.items() if k in kind.__init__.__wrapped__.__code__.co_varnames}
-    try:
-        return kind(**known)
-    except (ValueError, TypeError, KeyError, NotImplementedError) as e:
-        raise ModelError(f"{folder / 'config.json'}: {e}", "use a plain Stable Diffusion model") from e
-
-
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
-def kl_names(weights: dict[str, Any]) -> dict[str, Any]:
+def _kl_names(weights: dict[str, Any]) -> dict[str, Any]:
     """Attention weights under today's names (SD 1.5's own VAE has those of 2022, some of them as 1×1
     convolutions)."""
 

@@ -53,7 +53,8 @@ def _cached(repo: str) -> Path | None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """False for what another program, or an interrupted download, left in the cache without some of its files."""
+    """False for what another program, or an interrupted download, left in the cache without some of its
+    files."""
     if not (folder / "model_index.json").is_file():
         return _has_weights(folder)
     tokenizer = [folder / "tokenizer" / name for name in ("tokenizer.json", "merges.txt")]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, device, dtype, nn
-
-from pipeline.cross_attention import CrossAttentionKV
 
 if TYPE_CHECKING:
     from pipeline.models.lora import Loras
     from pipeline.models.tokenizer import Tokenizer
+    from pipeline.models.unet import UNet
     from pipeline.models.vae import LatentCodec
 
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
@@ -22,18 +21,17 @@ PredictionType = Literal["epsilon", "v_prediction", "sample"]
 class Model:
     """A text-conditioned latent diffusion model, in evaluation mode, on one device.
 
-    name: as the user wrote it. unet: diffusers UNet2DConditionModel. vae: pictures ↔ latents.
+    name: as the user wrote it. unet: latents → the raw prediction. vae: pictures ↔ latents.
     text_encoder: token ids [R, L] → embeddings [R, L, D]. alphas_cumprod: ᾱ, float32 [1000], on the CPU.
     default_size: pixels a side the model was trained at. vae_scale: pixels per latent pixel.
     t_index_list: a good default on the grid of 50. empty_prompt: what "" means to this model.
     """
 
     name: str
-    unet: Any
+    unet: UNet
     vae: LatentCodec
     text_encoder: nn.Module
     tokenizer: Tokenizer
-    cross_attention: CrossAttentionKV
     loras: Loras
     prediction_type: PredictionType
     alphas_cumprod: Tensor

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.cross_attention import CrossAttentionKV
 from pipeline.errors import ModelError
 from pipeline.models.clip import ClipText
 from pipeline.models.lora import Loras
 from pipeline.models.model import Model, PredictionType
 from pipeline.models.tokenizer import Tokenizer
+from pipeline.models.unet import UNet
 from pipeline.models.vae import LatentCodec
 
 
@@ -53,10 +53,10 @@ class Hints:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Parts:
-    """unet, vae: diffusers models; all on the CPU in the files' dtype. scheduler: its config."""
+    """All on the CPU in the files' dtype. scheduler: its config."""
 
-    unet: Any
-    vae: Any
+    unet: UNet
+    vae: LatentCodec
     text_encoder: ClipText
     tokenizer: Tokenizer
     scheduler: Mapping[str, Any]
@@ -97,15 +97,11 @@ def alphas_cumprod(config: Mapping[str, Any]) -> Tensor:
     return bars.float()
 
 
-_UNSUPPORTED = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
-"""Settings of a UNet that needs more inputs than latents, time and one text."""
-
-
 def joined(name: str, parts: Parts, device: torch.device, dtype: torch.dtype) -> Model:
     """The parts as one `Model` on its device. Raises ModelError where they do not fit one another."""
     config = parts.unet.config
-    codec = LatentCodec(parts.vae)
-    channels, width = int(config.in_channels), parts.text_encoder.config.hidden_size
+    codec = parts.vae
+    channels, width = config.in_channels, parts.text_encoder.config.hidden_size
     if config.out_channels != channels:
         raise ModelError(
             f"{name}: the UNet takes {channels} channels and gives {config.out_channels}",
@@ -121,37 +117,26 @@ def joined(name: str, parts: Parts, device: torch.device, dtype: torch.dtype) ->
             f"{name}: the UNet reads text of width {config.cross_attention_dim}, the text encoder gives {width}",
             "the model's parts belong to different families: download it again",
         )
-    for key in _UNSUPPORTED:
-        if config.get(key) is not None:
-            raise ModelError(
-                f"{name}: a UNet with {key} {config[key]!r} is not supported",
-                "use SD 1.5, SD 2.1 or SD-Turbo models",
-            )
     prediction: PredictionType = parts.scheduler.get("prediction_type") or "epsilon"
     if prediction not in ("epsilon", "v_prediction", "sample"):
         raise ModelError(f"{name}: prediction_type {prediction!r} is not supported", "use another model")
-    layout = torch.channels_last
     for part in (parts.unet, codec, parts.text_encoder):
-        nn.Module.to(part, device=device, dtype=dtype)  # diffusers' own `to` only adds a log line
+        part.to(device=device, dtype=dtype)
     for part in (parts.unet, codec):
-        nn.Module.to(part, memory_format=layout)  # type: ignore[call-overload]
-    sample_size = (
-        config.sample_size if isinstance(config.sample_size, int) else min(config.sample_size or [64])
-    )
+        part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(
         name=name,
         unet=parts.unet,
         vae=codec,
         text_encoder=parts.text_encoder,
         tokenizer=parts.tokenizer,
-        cross_attention=CrossAttentionKV(parts.unet),
         loras=Loras(parts.unet, parts.text_encoder),
         prediction_type=prediction,
         alphas_cumprod=alphas_cumprod(parts.scheduler),
         latent_channels=channels,
         text_width=width,
         max_tokens=parts.tokenizer.max_tokens,
-        default_size=parts.hints.default_size or sample_size * codec.scale,
+        default_size=parts.hints.default_size or config.sample_size * codec.scale,
         vae_scale=codec.scale,
         t_index_list=parts.hints.t_index_list,
         empty_prompt=parts.hints.empty_prompt,

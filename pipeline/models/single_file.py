@@ -14,10 +14,13 @@ from torch import Tensor
 
 from pipeline.errors import ModelError
 from pipeline.models.files import read_pickle, read_safetensors
-from pipeline.models.folder import Progress, kl_names, load_vae
+from pipeline.models.folder import Progress, full_vae, load_vae
 from pipeline.models.modules import filled
 from pipeline.models.parts import Hints, Parts
 from pipeline.models.single_file_text import single_file_text
+from pipeline.models.unet import UNet
+from pipeline.models.unet_config import UNetConfig
+from pipeline.models.vae import LatentCodec
 
 _UNET = "model.diffusion_model."
 _VAE = "first_stage_model."
@@ -33,10 +36,8 @@ def load_single_file(file: Path, *, vae: Path | None, allow_pickle: bool, progre
     1.x/2.x.
     """
     progress(f"reading {file.name}", 0.0)
-    if file.suffix == ".safetensors":
-        tensors = read_safetensors(file)
-    else:
-        tensors = read_pickle(file, allow_pickle=allow_pickle)
+    is_safe = file.suffix == ".safetensors"
+    tensors = read_safetensors(file) if is_safe else read_pickle(file, allow_pickle=allow_pickle)
     if any(k.startswith("conditioner.embedders.") for k in tensors):
         raise ModelError(f"{file}: an SDXL model is not supported", "use SD 1.5, 2.1 or Turbo")
     if not any(k.startswith(_UNET) for k in tensors):
@@ -54,9 +55,8 @@ def load_single_file(file: Path, *, vae: Path | None, allow_pickle: bool, progre
     return Parts(unet, codec, text_encoder, tokenizer, scheduler, Hints(default_size=512))
 
 
-def _unet(tensors: Mapping[str, Tensor], file: Path, head_width: int | None) -> Any:
+def _unet(tensors: Mapping[str, Tensor], file: Path, head_width: int | None) -> UNet:
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     try:
         config = _unet_config(
@@ -67,7 +67,8 @@ def _unet(tensors: Mapping[str, Tensor], file: Path, head_width: int | None) -> 
         raise ModelError(
             f"{file}: the denoiser is no Stable Diffusion 1.x or 2.x UNet ({e})", "use another model"
         ) from e
-    return filled(lambda: UNet2DConditionModel(**config), weights, file)
+    shape = UNetConfig.read(config, file)
+    return filled(lambda: UNet(shape), weights, file)
 
 
 def _unet_config(unet: Mapping[str, Tensor], head_width: int | None) -> dict[str, Any]:
@@ -97,9 +98,8 @@ def _unet_config(unet: Mapping[str, Tensor], head_width: int | None) -> dict[str
     }
 
 
-def _vae(tensors: Mapping[str, Tensor], file: Path) -> Any:
+def _vae(tensors: Mapping[str, Tensor], file: Path) -> LatentCodec:
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     vae = {k: v for k, v in tensors.items() if k.startswith(_VAE)}
     if not vae:
@@ -125,7 +125,7 @@ def _vae(tensors: Mapping[str, Tensor], file: Path) -> Any:
         raise ModelError(
             f"{file}: the autoencoder is no Stable Diffusion VAE ({e})", "give one in model.vae"
         ) from e
-    return filled(lambda: AutoencoderKL(**config), kl_names(weights), file)
+    return full_vae(config, weights, file)
 
 
 def _prediction_type(file: Path, tensors: Mapping[str, Tensor]) -> str:

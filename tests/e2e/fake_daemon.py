@@ -85,7 +85,8 @@ class FakeControl:
         with self._lock:
             before = self._state
             after = self._reduce(before, command)
-            self._past = [*self._past[-50:], before]
+            if not isinstance(command, Undo):
+                self._past = [*self._past[-50:], before]
             self._state = dataclasses.replace(after, revision=before.revision + 1)
         self.emit(
             Event("state", describe(command, self._state), {"origin": origin, "command": to_dict(command)})

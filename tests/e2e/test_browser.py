@@ -80,8 +80,10 @@ class Page:
     def pixels(self):
         """Mean colour of the picture's middle, and a sum that changes when it moves."""
         return self.js(
-            "const c = document.getElementById('picture'), d = c.getContext('2d').getImageData("
-            "c.width / 2 - 40, c.height / 2 - 90, 80, 80).data; let s = [0, 0, 0];"
+            "const from = document.getElementById('picture'), to = new OffscreenCanvas(80, 80);"
+            "const pen = to.getContext('2d', { willReadFrequently: true });"
+            "pen.drawImage(from, from.width / 2 - 40, from.height / 2 - 90, 80, 80, 0, 0, 80, 80);"
+            "const d = pen.getImageData(0, 0, 80, 80).data, s = [0, 0, 0];"
             "for (let i = 0; i < d.length; i += 4) for (let k = 0; k < 3; k++) s[k] += d[i + k]; return s;"
         )
 
@@ -217,7 +219,7 @@ def test_sliders_send_and_follow(page, daemon):
         .find_element(By.XPATH, "..")
         .find_element(By.CSS_SELECTOR, "[type=number]")
     )
-    exact.clear()
+    exact.send_keys(Keys.CONTROL + "a")
     exact.send_keys("7.25", Keys.TAB)
     until(lambda: daemon.control.state.style.guidance_scale == 7.25)
     page.click(".dice")
@@ -293,7 +295,8 @@ def test_everything_can_be_reached_by_tab(page):
     for _ in range(70):
         webdriver.ActionChains(page.driver).send_keys(Keys.TAB).perform()
         name = page.js(
-            "const e = document.activeElement; return e.id || e.dataset.mode || e.dataset.style || e.className || e.tagName"
+            "const e = document.activeElement;"
+            "return e.id || e.dataset.mode || e.dataset.style || e.className || e.tagName"
         )
         if name in reached and name == "BODY":
             break

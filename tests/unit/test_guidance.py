@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from pipeline.guidance import active_form, guided_noise, residual_noise
 from pipeline.schedule import Schedule, clean_from
 from pipeline.stream_batch import StreamBatch
-from tests.unit.tiny_denoiser import ALPHAS_CUMPROD, TinyUNet, admission
+from tests.unit.tiny_denoiser import ALPHAS_CUMPROD, TinyUNet, admission, untimed
 
 SEEDS = st.integers(0, 2**31)
 
 
+@untimed
 @given(index=st.integers(0, 49), strength=st.floats(0.05, 1), seed=SEEDS)
 def test_residual_noise_leads_back_to_the_clean_latents(index: int, strength: float, seed: int) -> None:
     x, z = torch.randn((2, 3, 4, 5, 5), generator=torch.Generator().manual_seed(seed))
@@ -23,6 +24,7 @@ def test_residual_noise_leads_back_to_the_clean_latents(index: int, strength: fl
     torch.testing.assert_close(back, z, rtol=1e-4, atol=1e-4)
 
 
+@untimed
 @given(
     seed=SEEDS,
     g=st.floats(1, 5),
@@ -48,6 +50,7 @@ def test_closed_form_is_the_originals_recursion_where_that_is_sound(
         carried = noise[k + 1] + s.a[k + 1] / s.b[k + 1] * step[1]
 
 
+@untimed
 @given(seed=SEEDS, g=st.floats(1, 10))
 def test_guidance_is_a_line_through_both_predictions(seed: int, g: float) -> None:
     conditional, unconditional = torch.randn((2, 3, 4, 5, 5), generator=torch.Generator().manual_seed(seed))

@@ -14,6 +14,7 @@ from pipeline.conditioning import TextConditioner
 from pipeline.engine.eager import EagerEngine
 from pipeline.errors import ModelError
 from pipeline.models.load import load_lora, load_model
+from pipeline.models.unet import UNet
 from tests.unit.tiny_pipelines import save_folder, tiny_pipeline, tiny_vae
 
 SEED = random.randrange(2**31)
@@ -85,20 +86,21 @@ def peft_file(model, path: Path, seed: int, metadata: dict[str, str] | None = No
     return path
 
 
-def noise(unet, text_width: int = 64) -> torch.Tensor:
+def noise(unet) -> torch.Tensor:
+    """Of our UNet or of diffusers'."""
     generator = torch.Generator().manual_seed(7)
-    x, text = (
-        torch.randn(1, 4, 16, 16, generator=generator),
-        torch.randn(1, 77, text_width, generator=generator),
-    )
+    x, text = torch.randn(1, 4, 16, 16, generator=generator), torch.randn(1, 77, 64, generator=generator)
     with torch.inference_mode():
+        if isinstance(unet, UNet):
+            return unet(x, torch.tensor([259]), unet.project_text(text))
         return unet(x, torch.tensor([259]), text, return_dict=False)[0]
 
 
 @pytest.mark.filterwarnings("ignore")  # peft and diffusers warn about one another
 @pytest.mark.parametrize("form", ["kohya", "kohya without alpha", "peft", "peft with alpha"])
 def test_a_fused_lora_is_what_diffusers_and_peft_make_of_the_file(pipeline_and_folder, model, tmp_path, form):
-    """On the UNet: diffusers 0.42 drops the text encoder's q, k and v layers of a kohya file without an error."""
+    """On the UNet: diffusers 0.42 drops the text encoder's q, k and v layers of a kohya file without an
+    error."""
     pytest.importorskip("peft")
     pipeline, _ = pipeline_and_folder
     file = tmp_path / "style.safetensors"

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.noise import blend_noise, noise_for, slerp
+from tests.unit.tiny_denoiser import untimed
 
 SEEDS = st.integers(-(2**40), 2**40)
 
 
+@untimed
 @given(SEEDS)
 def test_a_seed_is_a_picture(seed: int) -> None:
     noise = noise_for(seed, 4, 3, 8, 8)
@@ -22,6 +24,7 @@ def test_a_seed_is_a_picture(seed: int) -> None:
     assert (torch.corrcoef(steps_and_neighbour) - torch.eye(8)).abs().max() < 0.4
 
 
+@untimed
 @given(SEEDS, st.floats(0, 1))
 def test_blended_seeds_stay_unit_normal(seed: int, weight: float) -> None:
     a, b = noise_for(seed, 2, 4, 24, 24), noise_for(seed + 1, 2, 4, 24, 24)

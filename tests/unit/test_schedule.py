@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from pipeline.errors import EngineError
 from pipeline.schedule import Schedule, clean_from, consistency, epsilon_from, lcm_grid, signal_power
-from tests.unit.tiny_denoiser import ALPHAS_CUMPROD
+from tests.unit.tiny_denoiser import ALPHAS_CUMPROD, untimed
 
 T_INDEX_LISTS = st.lists(st.integers(0, 49), min_size=1, max_size=5, unique=True).map(sorted)
 
 
+@cache
 def lcm_scheduler(prediction_type: str = "epsilon") -> LCMScheduler:
     scheduler = LCMScheduler(prediction_type=prediction_type)
     scheduler.set_timesteps(50)
@@ -30,6 +32,7 @@ def test_grid_is_the_schedulers() -> None:
     assert lcm_grid(1000, 4) == (999, 749, 499, 249)
 
 
+@untimed
 @given(T_INDEX_LISTS)
 def test_numbers_are_the_schedulers_at_strength_one_half(t_index_list: list[int]) -> None:
     scheduler = lcm_scheduler()
@@ -46,12 +49,14 @@ def test_numbers_are_the_schedulers_at_strength_one_half(t_index_list: list[int]
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
+@untimed
 @given(index=st.integers(0, 49), seed=st.integers(0, 2**31))
 def test_consistency_step_is_the_schedulers(prediction_type: str, index: int, seed: int) -> None:
     g = torch.Generator().manual_seed(seed)
     x, output = torch.randn((2, 3, 4, 5, 5), generator=g)
     scheduler = lcm_scheduler(prediction_type)
     tau = scheduler.timesteps[index]
+    scheduler.set_timesteps(50)  # back to its first step
     expected = scheduler.step(output, tau, x, generator=g).denoised
     s = Schedule.of(scheduler.alphas_cumprod, [index])
     epsilon = epsilon_from(output, x, s.a[0], s.b[0], prediction_type)  # type: ignore[arg-type]
@@ -59,6 +64,7 @@ def test_consistency_step_is_the_schedulers(prediction_type: str, index: int, se
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+@untimed
 @given(index=st.integers(0, 49), seed=st.integers(0, 2**31))
 def test_prediction_types_name_the_same_noise(index: int, seed: int) -> None:
     g = torch.Generator().manual_seed(seed)
@@ -73,6 +79,7 @@ def test_prediction_types_name_the_same_noise(index: int, seed: int) -> None:
         torch.testing.assert_close(clean_from(epsilon, x, a, b), clean, rtol=0, atol=1e-4)
 
 
+@untimed
 @given(T_INDEX_LISTS, st.floats(0, 1), st.floats(0, 1))
 def test_noise_rises_with_strength(t_index_list: list[int], s: float, t: float) -> None:
     weak = Schedule.of(ALPHAS_CUMPROD, t_index_list, min(s, t))
@@ -87,6 +94,7 @@ def test_noise_rises_with_strength(t_index_list: list[int], s: float, t: float) 
             assert math.isclose(a * a + b * b, 1.0, rel_tol=1e-9)
 
 
+@untimed
 @given(T_INDEX_LISTS, st.floats(0, 0.999))
 def test_strength_is_continuous(t_index_list: list[int], s: float) -> None:
     here, beside = (Schedule.of(ALPHAS_CUMPROD, t_index_list, v) for v in (s, s + 1e-6))
@@ -95,6 +103,7 @@ def test_strength_is_continuous(t_index_list: list[int], s: float) -> None:
         assert abs(here.b[k] ** 2 - beside.b[k] ** 2) < 1e-4
 
 
+@untimed
 @given(T_INDEX_LISTS)
 def test_ends_of_strength(t_index_list: list[int]) -> None:
     assert Schedule.of(ALPHAS_CUMPROD, t_index_list, 1.0).timesteps[0] == pytest.approx(999.0)
@@ -104,6 +113,7 @@ def test_ends_of_strength(t_index_list: list[int]) -> None:
     assert just_on.b[0] < 5e-3  # no step in the picture when the slider leaves 0
 
 
+@untimed
 @given(st.floats(1, 999))
 def test_signal_power_lies_between_its_neighbours(tau: float) -> None:
     low, high = math.floor(tau), math.ceil(tau)

@@ -66,7 +66,7 @@ def states(draw: st.DrawFn, T: int, channels: int) -> Admission:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     data=st.data(),
     T=st.sampled_from([1, 2, 3, 4]),

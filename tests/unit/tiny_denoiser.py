@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from pipeline.admission import Admission, Emitted
@@ -20,6 +21,9 @@ ALPHAS_CUMPROD: list[float] = torch.cumprod(
 """Stable Diffusion's scaled-linear noise schedule."""
 
 WIDTH = 6
+
+untimed = settings(deadline=None, max_examples=50)
+"""For hypothesis: no limit of time on an example, which another program's load would break."""
 
 
 class TinyUNet:

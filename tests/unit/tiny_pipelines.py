@@ -1,4 +1,5 @@
-"""Tiny random Stable Diffusion pipelines of the real classes, saved as folders and in CompVis' single-file names."""
+"""Tiny random Stable Diffusion pipelines of the real classes, saved as folders and in CompVis' single-file
+names."""
 
 from __future__ import annotations
 

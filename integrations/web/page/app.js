@@ -33,7 +33,6 @@ async function act(command) {
     return answer;
   } catch (error) {
     toast(error.mend ? `${error.message} ${error.mend}` : error.message);
-    if (state) controls.show(state);
     return null;
   }
 }
@@ -178,7 +177,7 @@ function showStatus(next) {
   status = next;
   const engine = status.engine;
   $("engine").textContent = engineWords(engine);
-  $("engine").dataset.well = String(!engine || isWell(engine));
+  $("engine").dataset.well = String(!["failed", "restarting"].includes(engine?.status));
   const metrics = status.metrics ?? {};
   chart.add(metrics);
   showFigures(metrics);
@@ -233,7 +232,7 @@ function showRoute() {
       title: "Painter",
       detail: engineWords(engine),
       fps: status.metrics?.fps_engine,
-      error: engine.status === "ready" ? null : engine.error,
+      error: ["failed", "restarting"].includes(engine.status) ? engine.error : null,
     },
     ...(status.sinks ?? []).map((sink) => ({ ...sink, role: "to", title: partName(sink.kind) })),
   ].filter((part) => part?.kind);
@@ -311,6 +310,12 @@ $("fullscreen").addEventListener("click", () => {
   if (document.fullscreenElement) document.exitFullscreen();
   else $("stage").requestFullscreen?.();
 });
+
+// The list of styles takes the height that the picture leaves.
+new ResizeObserver(([entry]) => {
+  document.documentElement.style.setProperty("--stage-height", `${Math.round(entry.contentRect.height)}px`);
+  requestAnimationFrame(() => tiles.reveal());
+}).observe($("stage"));
 
 // ------------------------------------------------------------ addresses
 

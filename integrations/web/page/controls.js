@@ -37,6 +37,7 @@ export class Controls {
   #first;
   #more;
   #built = "";
+  #state = null;
 
   /** send(key, value): a promise that settles when the daemon has answered. */
   constructor(first, more, send) {
@@ -67,6 +68,7 @@ export class Controls {
   }
 
   show(state) {
+    this.#state = state;
     for (const [key, row] of this.#rows) {
       const value = state.style && key in state.style ? state.style[key] : state[key];
       if (value !== undefined && !LOCAL.has(key) && !row.busy) row.show(value);
@@ -84,6 +86,7 @@ export class Controls {
       await this.#send(key, newest);
     }
     row.busy = false;
+    if (this.#state) this.show(this.#state);
   }
 }
 

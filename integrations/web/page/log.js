@@ -3,7 +3,7 @@
 import { clock, eventWords, write } from "./words.js";
 
 const MOST = 150;
-const TOGETHER_S = 4;
+const TOGETHER_S = 6;
 
 export class Log {
   #list;
@@ -19,7 +19,7 @@ export class Log {
     if (this.#seen.has(id)) return;
     this.#seen.add(id);
     const last = this.#last;
-    const similar = last && event.kind === "state" && last.event.kind === "state" && topic(event) === topic(last.event);
+    const similar = last && event.kind === last.event.kind && topic(event) === topic(last.event);
     if (similar && event.t - last.event.t < TOGETHER_S) {
       last.item.replaceWith((this.#last = this.#line(event)).item);
       return;
@@ -49,8 +49,9 @@ export class Log {
   }
 }
 
-/** What a change is about: the key for values that are dragged, else itself. */
+/** What an event is about: the key for values that are dragged, the whole for progress, else itself. */
 function topic(event) {
+  if (event.kind === "progress") return "progress";
   const { command } = event.data ?? {};
   return command?.command === "set" ? `set ${command.key}` : event.message;
 }

@@ -82,7 +82,7 @@ export class Tiles {
     const name = document.createElement("b");
     name.textContent = style.name;
     const words = document.createElement("span");
-    words.textContent = style.prompt ?? "";
+    words.textContent = folded(style.prompt) === folded(style.name) ? "" : (style.prompt ?? "");
     tile.append(canvas, words, name);
     if (index < 9) {
       const key = document.createElement("kbd");
@@ -102,7 +102,20 @@ export class Tiles {
       tile.tabIndex = active ? 0 : -1;
       if (active) reachable = tile;
     }
+    this.reveal();
     if (!reachable && this.#tiles.size) this.#tiles.values().next().value.tabIndex = 0;
+  }
+
+  /** Brings the active tile into view: scrolls the list, never the page. */
+  reveal() {
+    const list = this.#list;
+    const tile = this.#tiles.get(this.#active);
+    if (!tile) return;
+    const [box, own] = [list.getBoundingClientRect(), tile.getBoundingClientRect()];
+    if (own.top < box.top + 6) list.scrollTop += own.top - box.top - 8;
+    else if (own.bottom > box.bottom - 22) list.scrollTop += own.bottom - box.bottom + 24;
+    if (own.left < box.left) list.scrollLeft += own.left - box.left - 20;
+    else if (own.right > box.right) list.scrollLeft += own.right - box.right + 20;
   }
 
   /** Arrow keys move the focus through the group; Enter and Space choose (a style change is seen by viewers). */
@@ -116,4 +129,8 @@ export class Tiles {
     event.preventDefault();
     tiles[Math.min(tiles.length - 1, Math.max(0, to))].focus();
   }
+}
+
+function folded(words) {
+  return String(words ?? "").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
 }
