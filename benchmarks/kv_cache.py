@@ -1,8 +1,9 @@
 """What cached cross-attention keys and values are worth: one UNet call with them against one without.
 
-    python -m benchmarks.kv_cache [--rounds N] [--threads N]
+    python benchmarks/kv_cache.py [--model NAME] [--rounds 30]
 
-The two alternate within one run, so that a busy machine slows both. The last line is one JSON object.
+The two alternate within one run. On a CPU it counts CPU seconds of one thread, so that other programs disturb it
+little; on a card, the time until the card is done. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -10,22 +11,28 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import torch
 
-from pipeline.conditioning import TextConditioner, TextContext
-from pipeline.engine import precision
-from pipeline.engine.eager import EagerEngine
-from pipeline.models.load import load_model
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.conditioning import TextConditioner, TextContext  # noqa: E402
+from pipeline.engine import precision  # noqa: E402
+from pipeline.engine.eager import EagerEngine  # noqa: E402
+from pipeline.models.load import load_model  # noqa: E402
 
 
 def milliseconds(engine: EagerEngine, x: torch.Tensor, t: torch.Tensor, context: TextContext) -> float:
-    begin = time.perf_counter()
+    on_cpu = engine.device.type == "cpu"
+    clock = time.thread_time if on_cpu else time.perf_counter
+    begin = clock()
     engine.predict(x, t, context)
-    if engine.device.type == "cuda":
+    if not on_cpu:
         torch.cuda.synchronize()
-    return (time.perf_counter() - begin) * 1e3
+    return (clock() - begin) * 1e3
 
 
 def main() -> None:
@@ -33,10 +40,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="builtin")
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=30)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(args.model, device=device, dtype=precision.choose(device))
     engine, conditioner = EagerEngine(model), TextConditioner(model)

@@ -189,7 +189,9 @@ class Host:
         return {"live": list(done.live), "needs_restart": list(done.waiting)}
 
     def _config(self) -> dict[str, Any]:
-        return self.settings.model_dump(mode="json")
+        from daemon.effective import effective_facts
+
+        return effective_facts(self.control.loaded)
 
     def _look(self) -> None:
         self._outlook = outlook(
@@ -280,16 +282,9 @@ def _end_on_signals(host: Host) -> threading.Event:
     loop.add_signal_handler(signal.SIGINT, interrupt)
     loop.add_signal_handler(signal.SIGTERM, host.stop)
     loop.add_signal_handler(
-        signal.SIGHUP, lambda: threading.Thread(target=_reload_quietly, args=(host,), daemon=True).start()
+        signal.SIGHUP, lambda: threading.Thread(target=host.control.try_reload, daemon=True).start()
     )
     return interrupted
-
-
-def _reload_quietly(host: Host) -> None:
-    try:
-        host.reload()
-    except PhospheneError as error:
-        log.warning("reload: %s", error)  # the event has told everybody already
 
 
 def _preview_options(settings: Settings) -> Any:

@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from daemon import places
 from daemon.app import Host, canvas_of, run
 from daemon.choice import Choice
 from daemon.exit_codes import ExitCode
 from daemon.metrics import Percentiles
-from daemon.roles import engine_config
+from daemon.roles import engine_config, run_module
 from daemon.settings import Loaded, Settings, load
 from pipeline import kinds
 from pipeline.configs import to_json
@@ -104,12 +103,11 @@ def engine_alone(settings: Settings, seconds: float) -> dict[str, Any]:
     """The engine in a process of its own with nothing beside it (see `pipeline.engine_alone`)."""
     config = engine_config(settings, canvas_of(settings))
     asked = {"config": to_json(config), "state": to_dict(settings.first_state()), "seconds": seconds}
-    done = subprocess.run(  # noqa: S603 our own interpreter and module
-        [sys.executable, "-m", "pipeline.engine_alone"],
+    done = subprocess.run(
+        [sys.executable, *run_module("pipeline.engine_alone")],
         input=json.dumps(asked) + "\n",
         capture_output=True,
         text=True,
-        cwd=places.import_root(),
         check=False,
     )
     if done.returncode:

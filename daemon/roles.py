@@ -338,11 +338,16 @@ def engine_config(settings: Settings, canvas: Size) -> EngineConfig:
     )
 
 
-def _process(module: str, arguments: list[str], fds: tuple[int, ...]) -> ProcessRun:
-    # The packages are found where the host's own were, whatever folder the program was started in.
+def run_module(module: str) -> list[str]:
+    """Arguments for this interpreter that run one of our modules, whatever folder the program was started in: a
+    `daemon/` or `pipeline/` that lies there is not taken for ours."""
     code = (
         f"import sys; sys.path[:0] = [{str(places.import_root())!r}]; import runpy; "
         f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     )
     unsafe_path_off = ["-P"] if sys.version_info >= (3, 11) else []
-    return ProcessRun([sys.executable, *unsafe_path_off, "-c", code, *arguments], fds)
+    return [*unsafe_path_off, "-c", code]
+
+
+def _process(module: str, arguments: list[str], fds: tuple[int, ...]) -> ProcessRun:
+    return ProcessRun([sys.executable, *run_module(module), *arguments], fds)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipeline.admission import Admission
 from pipeline.conditioning import Morph, TextConditioner, TextContext
-from pipeline.messages import LiveState, Style
+from pipeline.messages import LiveState
 from pipeline.schedule import Schedule
 
 
@@ -49,7 +49,8 @@ class LiveAdmission:
         self._noise_for = noise_for
         self._pictures = pictures
         self._target: _Target | None = None
-        self.seed = 0  # of the heaviest live style: which walk a dream takes
+        self._words: tuple[tuple[str, str, float], ...] = ()
+        self.seed = 0  # which walk a dream takes
         self._noise: tuple[tuple[tuple[int, float], ...], Tensor] | None = None
 
     @property
@@ -58,41 +59,47 @@ class LiveAdmission:
         return self._target.admission.revision if self._target else 0
 
     def update(self, state: LiveState, now_ns: int) -> None:
-        """Make `state` what frames are admitted with from now on, over `state.morph_s` seconds."""
-        weighted = state.blend or ((state.style, 1.0),)
-        total = sum(weight for _, weight in weighted)
-        parts = [(style, weight / total) for style, weight in weighted]
+        """Make `state` what frames are admitted with from now on.
 
-        def mean(of: Callable[[Style], float]) -> float:
-            return sum(of(style) * weight for style, weight in parts)
-
-        lead = max(parts, key=lambda part: part[1])[0]  # what cannot be mixed comes from the heaviest style
-        context = self._encode([(style.prompt, weight) for style, weight in parts])
-        # An empty negative prompt is the model's own neutral one.
-        negative = self._encode([(style.negative_prompt, weight) for style, weight in parts])
+        Where the prompts differ from those before, they are reached over `state.morph_s` seconds; a change of anything
+        else leaves a morph on its way. In a blend the prompts and seeds are those of `state.blend`, the numbers those of
+        `state.style`.
+        """
+        parts = state.blend or ((state.style, 1.0),)
+        words = tuple((style.prompt, style.negative_prompt, weight) for style, weight in parts)
+        style, before = state.style, self._target
+        same = before is not None and words == self._words
+        if same and before is not None:
+            context, negative = before.admission.context, before.admission.negative
+        else:
+            # An empty negative prompt is the model's own neutral one.
+            context = self._encode([(prompt, weight) for prompt, _, weight in words])
+            negative = self._encode([(prompt, weight) for _, prompt, weight in words])
+        seeds = tuple((part.seed, weight) for part, weight in parts) if state.blend else ((style.seed, 1.0),)
         admission = Admission(
             context=context,
             negative=negative,
-            guidance=lead.guidance,
-            guidance_scale=mean(lambda s: s.guidance_scale),
-            delta=mean(lambda s: s.delta),
-            schedule=self._schedule_for(state.t_index_list, mean(lambda s: s.strength)),
-            noise=self._noise_of(tuple((style.seed, weight) for style, weight in parts)),
+            guidance=style.guidance,
+            guidance_scale=style.guidance_scale,
+            delta=style.delta,
+            schedule=self._schedule_for(state.t_index_list, style.strength),
+            noise=self._noise_of(seeds),
             revision=state.revision,
             start="image" if self._pictures else "noise",
         )
-        self.seed = lead.seed
-        before = self._target
-        if state.morph_s <= 0 or before is None:
+        self.seed, self._words = style.seed, words
+        if same and before is not None:
+            self._target = replace(before, admission=admission)
+        elif state.morph_s <= 0 or before is None or negative is None:
             self._target = _Target(admission, None, None, now_ns)
-            return
-        present = self._contexts(before, now_ns)
-        self._target = _Target(
-            admission,
-            Morph(self._conditioner, present[0], context, state.morph_s),
-            Morph(self._conditioner, present[1], negative, state.morph_s),
-            now_ns,
-        )
+        else:
+            present = self._contexts(before, now_ns)
+            self._target = _Target(
+                admission,
+                Morph(self._conditioner, present[0], context, state.morph_s),
+                Morph(self._conditioner, present[1], negative, state.morph_s),
+                now_ns,
+            )
 
     def at(self, now_ns: int) -> tuple[Admission, bool]:
         """What a frame admitted at this moment gets, and whether a morph is under way."""

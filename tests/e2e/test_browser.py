@@ -430,3 +430,18 @@ def test_it_fits_every_screen_light_and_dark(page, name, width, height, phone):
         )
         assert outside == []
         page.keep(f"{name}-{'dark' if dark else 'light'}")
+
+
+def test_the_whole_picture_is_shown_undistorted(page):
+    """At every size of the window the canvas shows all of the picture at its own aspect."""
+    for width, height in ((1440, 900), (1920, 800), (1100, 700), (800, 1200), (390, 844)):
+        page.shape(width, height)
+        time.sleep(0.3)
+        fit = page.js(
+            "const c = document.getElementById('picture'), b = c.getBoundingClientRect();"
+            "const s = document.getElementById('stage').getBoundingClientRect();"
+            "return [getComputedStyle(c).objectFit, b.top >= s.top - 1 && b.bottom <= s.bottom + 1 &&"
+            " b.left >= s.left - 1 && b.right <= s.right + 1, b.width * b.height]"
+        )
+        assert fit[:2] == ["contain", True]
+        assert fit[2] > 50_000

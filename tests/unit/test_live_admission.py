@@ -91,19 +91,36 @@ def test_a_morph_that_turns_round_goes_on_from_where_it_is():
     assert torch.equal(admissions.at(1 * S)[0].context.embeds, Conditioner().encode("d").embeds)
 
 
-def test_a_blend_mixes_prompts_numbers_and_seeds_by_weight():
+def test_a_blend_mixes_prompts_and_seeds_by_weight_and_takes_the_numbers_of_the_state():
     admissions, conditioner = live()
-    heavy = Style(prompt="a", guidance="onetime", guidance_scale=2.0, strength=0.4, seed=1)
-    light = Style(prompt="b", guidance="none", guidance_scale=1.0, strength=0.6, seed=2)
-    admissions.update(state(1, blend=((heavy, 3.0), (light, 1.0))), 0)
+    parts = ((Style(prompt="a", seed=1), 0.75), (Style(prompt="b", seed=2), 0.25))
+    admissions.update(
+        state(1, blend=parts, guidance="onetime", guidance_scale=1.75, strength=0.45, seed=1), 0
+    )
     admission, _ = admissions.at(0)
     want = 0.75 * conditioner.encode("a").embeds + 0.25 * conditioner.encode("b").embeds
     assert torch.allclose(admission.context.embeds, want)
-    assert admission.guidance == "onetime"
-    assert abs(admission.guidance_scale - 1.75) < 1e-9
-    assert abs(admission.schedule.strength - 0.45) < 1e-9
-    assert admissions.seed == 1
-    assert abs(float(admission.noise.std()) - float(noise_for(1, 1, 2, 4, 4).std())) < 0.5
+    assert (admission.guidance, admission.guidance_scale) == ("onetime", 1.75)
+    assert admission.schedule.strength == 0.45
+    alone = noise_for(1, 1, 2, 4, 4)
+    other = noise_for(2, 1, 2, 4, 4)
+    assert float((admission.noise - alone).norm()) < float((admission.noise - other).norm())
+    assert not torch.equal(admission.noise, alone)
+
+
+def test_a_number_that_changes_leaves_a_morph_on_its_way():
+    admissions, _ = live()
+    admissions.update(state(1, prompt="a"), 0)
+    admissions.update(state(2, prompt="b", morph_s=2.0), 0)
+    halfway = admissions.at(1 * S)[0].context.embeds
+    admissions.update(state(3, prompt="b", morph_s=2.0, strength=0.9), 1 * S)
+    admission, morphing = admissions.at(1 * S)
+    assert morphing
+    assert torch.equal(admission.context.embeds, halfway)
+    assert admission.schedule.strength == 0.9
+    assert not admissions.at(2 * S)[1], "it ends when it would have ended"
+    admissions.update(state(4, prompt="b", morph_s=2.0, strength=0.8), 5 * S)
+    assert not admissions.at(5 * S)[1], "nothing to morph to"
 
 
 def test_noise_is_drawn_once_a_seed():
