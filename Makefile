@@ -45,4 +45,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[dev]'
+	@# the original, for the tests that compare with it; its own requirements pin an old world
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps streamdiffusion==0.1.1
 	@touch $@

@@ -25,7 +25,6 @@ from daemon.sink_thread import SinkThread
 from daemon.status import status_of
 from daemon.view import Outlook, View
 from pipeline import kinds
-from pipeline.errors import PhospheneError
 from pipeline.frame import Size
 from pipeline.geometry import canvas_for
 from pipeline.messages import Event, LiveState

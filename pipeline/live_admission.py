@@ -61,9 +61,9 @@ class LiveAdmission:
     def update(self, state: LiveState, now_ns: int) -> None:
         """Make `state` what frames are admitted with from now on.
 
-        Where the prompts differ from those before, they are reached over `state.morph_s` seconds; a change of anything
-        else leaves a morph on its way. In a blend the prompts and seeds are those of `state.blend`, the numbers those of
-        `state.style`.
+        Where the prompts differ from those before, they are reached over `state.morph_s` seconds; a change of
+        anything else leaves a morph on its way. In a blend the prompts and seeds are those of `state.blend`, the
+        numbers those of `state.style`.
         """
         parts = state.blend or ((state.style, 1.0),)
         words = tuple((style.prompt, style.negative_prompt, weight) for style, weight in parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -74,7 +76,7 @@ def test_a_morph_begins_at_the_old_prompt_and_ends_at_the_very_new_one():
         float((admissions.at(int((10 + t) * S))[0].context.embeds - goal).norm())
         for t in np.linspace(0, 2, 9)
     ]
-    assert all(later < earlier + 1e-6 for earlier, later in zip(distances, distances[1:], strict=False))
+    assert all(later < earlier + 1e-6 for earlier, later in itertools.pairwise(distances))
     last, morphing = admissions.at(12 * S)
     assert not morphing
     assert torch.equal(last.context.embeds, goal)
