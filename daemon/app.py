@@ -244,8 +244,8 @@ def run(
 ) -> ExitCode:
     """The daemon in the foreground, from the lock to the last frame. Raises PhospheneError when it cannot start.
 
-    on_event: every event, on a thread of its own. on_host: given the host before it starts (its `status()` feeds a status line). on_address: given the
-    page's address once it answers; other commands find it by then.
+    on_event: every event, on a thread of its own. on_host: given the host before it starts (its `status()` feeds
+    a status line). on_address: given the page's address once it answers; other commands find it by then.
     """
 
     def announce(address: str) -> None:

@@ -57,6 +57,7 @@ class _Capture:
         self._raw = raw
         self.raw_wanted = False
         self.halt = threading.Event()
+        self._source: Source | None = None
         self._pictures = 0
         self._last_ns: int | None = None
 
@@ -77,13 +78,17 @@ class _Capture:
 
     def _report(self) -> None:
         age = None if self._last_ns is None else (now_ns() - self._last_ns) / 1e9
-        self._channel.send({"say": "stats", "pictures": self._pictures, "age_s": age})
+        report: dict[str, Any] = {"say": "stats", "pictures": self._pictures, "age_s": age}
+        if (source := self._source) is not None:
+            # A camera's rate is measured as it runs.
+            report["detail"] = source.info.detail
+        self._channel.send(report)
 
     def run(self) -> int:
         try:
             kind = cast("SourceKind", kinds.load("pipeline.sources", self._config.kind))
             options = kind.Options.model_validate(self._config.options)
-            source = kind.create(options)
+            source = self._source = kind.create(options)
         except PhospheneError as error:
             return self._failed(error)
         try:

@@ -82,8 +82,8 @@ def paths() -> dict[str, dict[str, Any]]:
     client = {
         "name": "X-Phosphene-Client",
         "in": "header",
-        "description": "Which front end sends it; it appears in the event.",
-        "schema": {"type": "string", "enum": ["web", "cli", "api"]},
+        "description": "Which front end sends it (web, cli; all else counts as api): the event names it.",
+        "schema": {"type": "string"},
     }
     last_event = {
         "name": "Last-Event-ID",

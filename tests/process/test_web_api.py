@@ -235,7 +235,10 @@ def test_stop_answers_and_then_stops():
 @contextlib.contextmanager
 def connect_socket(daemon, token=None, **given):
     with connect(f"ws://127.0.0.1:{daemon.port}/api/v1/ws", proxy=None, **given) as ws:
-        ws.send(json.dumps({"token": daemon.token if token is None else token}))
+        with contextlib.suppress(
+            websockets.exceptions.ConnectionClosed
+        ):  # what is refused is refused at once
+            ws.send(json.dumps({"token": daemon.token if token is None else token}))
         yield ws
 
 
