@@ -54,7 +54,7 @@ class Phase:
 def bench_settings(overrides: Mapping[str, Any], config: Path | None) -> Loaded:
     """The user's settings with what a benchmark needs: frames from memory, every frame painted, no device."""
     fixed = {
-        "source": {"kind": "test_pattern", "width": 1280, "height": 720, "fps": 120},
+        "source": {"kind": "test_pattern", "width": 1280, "height": 720, "fps": 30},
         "sinks": ["null"],
         "similarity.enabled": False,
         "web.port": 0,

@@ -335,6 +335,8 @@ def engine_config(settings: Settings, canvas: Size) -> EngineConfig:
         device=settings.engine.device,
         dtype=settings.engine.dtype,
         threads=0 if threads == "auto" else threads,
+        offline=settings.model.offline,
+        allow_pickle=settings.model.allow_pickle,
         pictures=settings.source.kind != "noise",
         drift_s=float(getattr(source, "drift", 0.0)),
     )

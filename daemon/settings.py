@@ -39,6 +39,10 @@ class ModelSettings(Options):
         None, "tiny VAE to use instead of the model's own: a folder or hub id", applies="rebuild"
     )
     loras: Loras = setting({}, "LoRAs fused at load, as {file or hub id: weight}", applies="rebuild")
+    offline: bool = setting(False, "never look for a model on the network", applies="rebuild")
+    allow_pickle: bool = setting(
+        False, "read .ckpt, .pt and .bin files too, which can run any program hidden in them", applies="rebuild"
+    )
     size: ModelSize = setting(
         "auto",
         "canvas the model paints on, multiples of 32; auto: the output's aspect, the model's own area",

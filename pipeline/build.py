@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ Say = Callable[[str, str], None]
 """(level, message)"""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Build:
     """Everything of one engine process. info: plain facts for `status`."""
 
@@ -48,6 +48,7 @@ class Build:
     pictures: bool
     steps: int
     info: dict[str, Any]
+    _loras: dict[str, float] = field(default_factory=dict)
 
     def apply(self, state: LiveState) -> None:
         """Take a new state whole. Raises EngineError for what needs another build."""
@@ -60,23 +61,32 @@ class Build:
         # Frames of a text-to-image clock all look alike.
         self.similarity.options = replace(options, enabled=options.enabled and self.pictures)
         self.consistency.amount = state.steadiness
-        self._take_loras(state)
-        self.admissions.update(state, now_ns())
+        weights = self._lora_weights(state)
+        if weights == self._loras:
+            self.admissions.update(state, now_ns())
+        else:
+            # Fused weights are the model's own: they change between two frames, on the denoiser's thread, and the
+            # prompt is encoded with them.
+            self._loras = weights
+            self.runner.between_frames(lambda: self._fuse(weights, state))
         if state.mode is Mode.STYLED:
             self.runner.working.set()
         else:
             self.runner.working.clear()
 
-    def _take_loras(self, state: LiveState) -> None:
-        """Weights of the LoRAs of the live styles, blended as the styles are; loads those that are new."""
+    def _lora_weights(self, state: LiveState) -> dict[str, float]:
+        """Of the live styles, blended as the styles are; reads the files of those that are new."""
         weights: dict[str, float] = {}
         for style, share in state.blend or ((state.style, 1.0),):
             for name, weight in style.loras:
                 weights[name] = weights.get(name, 0.0) + weight * share
         for name in weights:
             load_lora(self.model, name)
-        if weights or self.model.loras.names:
-            self.model.set_lora_weights(weights)
+        return weights
+
+    def _fuse(self, weights: dict[str, float], state: LiveState) -> None:
+        self.model.set_lora_weights(weights)
+        self.admissions.update(state, now_ns())
 
     def report(self) -> dict[str, Any]:
         """Counts since the start, and how long the denoiser has been busy with the present call (seconds)."""
@@ -104,10 +114,17 @@ def build(
     """Load, put together and warm up. Raises ModelError or EngineError with what mends it."""
     device = device_for(config.device)
     if device.type == "cpu":
-        torch.set_num_threads(config.threads or cpu_count())
+        torch.set_num_threads(config.threads or denoiser_threads(cores()))
     dtype = dtype_for(config.dtype, device)
     model = load_model(
-        config.model, vae=config.vae, loras=config.loras, device=device, dtype=dtype, progress=progress
+        config.model,
+        vae=config.vae,
+        loras=config.loras,
+        device=device,
+        dtype=dtype,
+        offline=config.offline,
+        allow_pickle=config.allow_pickle,
+        progress=progress,
     )
     steps, frames = len(state.t_index_list), config.frame_buffer_size
     engine = EagerEngine(model)
@@ -218,8 +235,16 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
-def cpu_count() -> int:
-    """Cores this process may use; beyond four, one is left for camera and sinks."""
+def cores() -> int:
+    """Cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return cores if cores <= 4 else cores - 1
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def denoiser_threads(available: int) -> int:
+    """Threads of one UNet operation on a CPU of so many cores.
+
+    One core is left to decoding, camera and sinks, beyond four a second one; on two cores the UNet has one to
+    itself (see `pipeline.runner`).
+    """
+    return max(1, available - 1 if available <= 4 else available - 2)

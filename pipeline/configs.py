@@ -42,6 +42,8 @@ class EngineConfig:
     device: str = "auto"
     dtype: str = "auto"
     threads: int = 0
+    offline: bool = False
+    allow_pickle: bool = False
     pictures: bool = True
     drift_s: float = 4.0
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.build import build
+from pipeline.build import build, cores
 from pipeline.configs import EngineConfig, from_json
 from pipeline.messages import parse_state
 from pipeline.runner import Prepared, Tag
@@ -18,9 +19,11 @@ from pipeline.slot import SlotReader, SlotWriter, ring_bytes
 
 
 def measure(config: EngineConfig, state: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Frames a second and the median time of one call in ms, frames coming from memory and results waited for."""
+    """Frames a second and the median time of one call in ms: frames come from memory, every core works on one
+    operation at a time, and each result is waited for."""
     camera = SlotReader(bytearray(ring_bytes(config.canvas)), config.canvas)
     styled = SlotWriter(bytearray(ring_bytes(config.output)), config.output)
+    config = replace(config, threads=config.threads or cores())
     made = build(config, parse_state(state), camera, styled, lambda *_: None, lambda *_: None)
     frames = config.frame_buffer_size
     random = np.random.default_rng()

@@ -15,12 +15,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from pipeline.admission import Admission, Emitted
 from pipeline.configs import EngineConfig
 from pipeline.engine.eager import EagerEngine
-from pipeline.engine.pictures import PendingPictures
 from pipeline.frame import Image, Rect, now_ns
 from pipeline.geometry import take_from_canvas
 from pipeline.handoff import Handoff
@@ -91,8 +91,10 @@ class Runner:
         self._frames = config.frame_buffer_size
         shape = (self._frames, config.canvas.height, config.canvas.width, 3)
         self._staging = [np.empty(shape, np.uint8) for _ in range(_STAGING)]
+        self._between: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._pending: Handoff[Prepared] = Handoff()
-        self._finished: queue.Queue[tuple[PendingPictures, Emitted] | None] = queue.Queue(maxsize=2)
+        self._finished: queue.Queue[Emitted | None] = queue.Queue(maxsize=1)
+        self._threads_of_unet = torch.get_num_threads()
         self._halt = threading.Event()
         self.working = threading.Event()  # cleared while nothing is wanted (bypass, freeze, panic)
         self.working.set()
@@ -106,6 +108,13 @@ class Runner:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def between_frames(self, change: Callable[[], None]) -> None:
+        """Run `change` on the denoiser's thread before its next call (here and now, while the stages do not run)."""
+        if not self._threads[0].is_alive():
+            change()
+        else:
+            self._between.put(change)
 
     def turn(self, prepared: Prepared) -> Tensor | None:
         """One whole call, waited for: encode, stream batch, decode. [F, H, W, 3] uint8 on the CPU, or None.
@@ -181,8 +190,11 @@ class Runner:
     # ------------------------------------------------------------ denoise
 
     def _denoise(self) -> None:
+        torch.set_num_threads(self._threads_of_unet)
         while not self._halt.is_set():
             prepared = self._pending.take(STALL_S)
+            while not self._between.empty():
+                self._between.get()()
             if prepared is None:
                 self.counts.last_call_ns = now_ns()  # waiting for frames is not hanging
                 continue
@@ -192,15 +204,14 @@ class Runner:
             emitted = self._batch.step(latents, admission, tags)
             self.counts.calls += 1
             if emitted is not None:
-                self._hand_over(self._engine.decode_async(emitted.latents), emitted)
+                self._hand_over(emitted)
             self.counts.last_call_ns = now_ns()
         self._finished.put(None)
 
-    def _hand_over(self, painted: PendingPictures, emitted: Emitted) -> None:
-        """Never waits for the publishing thread for long: it is faster than any model."""
+    def _hand_over(self, emitted: Emitted) -> None:
         while not self._halt.is_set():
             try:
-                self._finished.put((painted, emitted), timeout=STALL_S)
+                self._finished.put(emitted, timeout=STALL_S)
             except queue.Full:
                 continue
             return
@@ -208,16 +219,17 @@ class Runner:
     # ------------------------------------------------------------ publish
 
     def _publish(self) -> None:
-        while (item := self._finished.get()) is not None:
-            painted, emitted = item
-            images = painted.result().numpy()
+        torch.set_num_threads(1)  # this thread's own: the others keep theirs
+        while (emitted := self._finished.get()) is not None:
+            images = self._engine.decode_async(emitted.latents).result().numpy()
             valid = emitted.valid()
             released = now_ns()
             for image, tag, good in zip(images, emitted.tags, valid, strict=True):
                 assert isinstance(tag, Tag)
                 if not good:
                     self.counts.invalid += 1
-                    self._on_invalid(self.counts.invalid)
+                    if self.counts.invalid % 100 == 1:  # said once, then now and then
+                        self._on_invalid(self.counts.invalid)
                     continue
                 first = emitted.tags[0]
                 assert isinstance(first, Tag)
