@@ -195,7 +195,11 @@ class Roles:
             for _ in range(min(message["pictures"] - self._pictures, 1000)):
                 self.fps_in.count()
             self._pictures = message["pictures"]
-            if (detail := message.get("detail")) and self.source.status == "open" and detail != self.source.detail:
+            if (
+                (detail := message.get("detail"))
+                and self.source.status == "open"
+                and detail != self.source.detail
+            ):
                 self.source = replace(self.source, detail=detail)
         elif message["say"] == "opened":
             info = message["info"]

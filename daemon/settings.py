@@ -41,7 +41,9 @@ class ModelSettings(Options):
     loras: Loras = setting({}, "LoRAs fused at load, as {file or hub id: weight}", applies="rebuild")
     offline: bool = setting(False, "never look for a model on the network", applies="rebuild")
     allow_pickle: bool = setting(
-        False, "read .ckpt, .pt and .bin files too, which can run any program hidden in them", applies="rebuild"
+        False,
+        "read .ckpt, .pt and .bin files too, which can run any program hidden in them",
+        applies="rebuild",
     )
     size: ModelSize = setting(
         "auto",

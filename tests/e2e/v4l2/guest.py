@@ -71,11 +71,29 @@ def run(
 
 
 def run_tests(
-    file: str, *, loopback: str, modules: Sequence[str] = (VIVID, ONE_LOOPBACK), test_s: int = 120, timeout_s: float = 240
+    file: str,
+    *,
+    loopback: str,
+    modules: Sequence[str] = (VIVID, ONE_LOOPBACK),
+    test_s: int = 120,
+    timeout_s: float = 240,
 ) -> str:
     """Run a test file of this folder inside the guest; its output. Raises AssertionError with it on
     failure."""
-    argv = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-o", "addopts=", f"--timeout={test_s}"]
-    ended = run([*argv, "-W", "error", str(HERE / file)], loopback=loopback, modules=modules, timeout_s=timeout_s)
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-s",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=",
+        f"--timeout={test_s}",
+    ]
+    ended = run(
+        [*argv, "-W", "error", str(HERE / file)], loopback=loopback, modules=modules, timeout_s=timeout_s
+    )
     assert ended.returncode == 0, f"v4l2loopback {loopback}, {file}: {ended.stdout}\n{ended.stderr}"
     return ended.stdout
