@@ -15,7 +15,8 @@ from pipeline.channel import Channel
 from pipeline.configs import CaptureConfig, from_json
 from pipeline.errors import PhospheneError
 from pipeline.frame import now_ns
-from pipeline.geometry import Look, place_on_canvas, place_on_output
+from pipeline.geometry import Look
+from pipeline.pixels import place_on_canvas, place_on_output
 from pipeline.slot import SlotWriter
 from pipeline.source import Picture, Source
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
-"""HWC RGB uint8, C-contiguous."""
+    Image = npt.NDArray[np.uint8]
+    """HWC RGB uint8, C-contiguous."""
+else:
+    Image = Any  # a command that only reads settings imports no numpy
 
 now_ns = time.perf_counter_ns
 """The one clock. Monotonic; on Linux, macOS and Windows its zero is the machine's boot, so that values from
@@ -34,6 +37,13 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
+
+
+def new_image(size: Size) -> Image:
+    """Memory for a picture of `size`; its content is undefined."""
+    import numpy as np
+
+    return np.empty((size.height, size.width, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

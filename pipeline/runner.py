@@ -22,9 +22,9 @@ from pipeline.admission import Admission, Emitted
 from pipeline.configs import EngineConfig
 from pipeline.engine.eager import EagerEngine
 from pipeline.frame import Image, Rect, now_ns
-from pipeline.geometry import take_from_canvas
 from pipeline.handoff import Handoff
 from pipeline.live_admission import LiveAdmission
+from pipeline.pixels import take_from_canvas
 from pipeline.similarity import SimilarityFilter
 from pipeline.slot import SlotReader, SlotWriter
 from pipeline.stream_batch import StreamBatch

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pipeline.errors import SinkError
 from pipeline.frame import Image, Size
 
@@ -16,6 +14,8 @@ class I420:
             raise SinkError(
                 f"a virtual camera cannot have the odd size {size}", "set output.size to even numbers"
             )
+        import numpy as np
+
         self._size = size
         self._planes: Image = np.empty((size.height * 3 // 2, size.width), np.uint8)
 

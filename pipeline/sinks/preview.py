@@ -17,11 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
 from pipeline.errors import SinkError
 from pipeline.frame import Frame, Image, Size, now_ns
-from pipeline.geometry import even, resize
+from pipeline.geometry import even
 from pipeline.options import Options as BaseOptions
 from pipeline.options import setting
 from pipeline.sink import OutputFormat
@@ -167,6 +165,8 @@ class Preview:
             self.skipped += 1
             return
         self._encoded_at, self._shown = now, shown
+        from pipeline.pixels import resize
+
         picture = resize(frame.image, self._size, "bilinear")
         data = _encode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         jpeg = Jpeg(
@@ -206,4 +206,5 @@ def _encode(kind: Literal[".png", ".jpg"], image: Image, parameters: list[int]) 
     good, data = cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)
     if not good:
         raise SinkError(f"preview: OpenCV could not encode a picture of {image.shape[1]}x{image.shape[0]}")
-    return np.asarray(data).tobytes()
+    encoded: bytes = data.tobytes()
+    return encoded

@@ -13,7 +13,7 @@ Part = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class PictureOptions(Options):
-    """Applied by the capture role through `pipeline.geometry`, in this order: crop, rotate, mirror.
+    """Applied by the capture role through `pipeline.pixels`, in this order: crop, rotate, mirror.
 
     `mirror` is off: call programs already mirror your own view of yourself and send others the true one;
     a mirrored camera would show them reversed text.
@@ -40,5 +40,5 @@ class PictureOptions(Options):
 
     @property
     def look(self) -> Look:
-        """For `geometry.place_on_canvas` and `geometry.place_on_output`."""
+        """For `pixels.place_on_canvas` and `pixels.place_on_output`."""
         return Look(self.crop, self.rotate, self.mirror)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from pipeline.frame import Image, Size
+from pipeline.frame import Image, Size, new_image
 from pipeline.options import setting
 from pipeline.source import Picture, SourceInfo
 from pipeline.sources._options import PictureOptions
 from pipeline.sources._pace import Pace
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PORTRAIT: Final = Path(__file__).parent / "_demo" / "astronaut.jpg"
 CENTRE: Final = (246.0, 136.0)  # pixels of the portrait: at the chin, where a webcam would look
@@ -51,7 +52,7 @@ class DemoSource:
         )
         self._size = size
         self._portrait = load_image(PORTRAIT)
-        self._image: Image = np.empty((size.height, size.width, 3), np.uint8)
+        self._image: Image = new_image(size)
         self._pace = Pace(options.fps)
 
     @property
@@ -86,6 +87,8 @@ def view_at(seconds: float, size: Size) -> np.ndarray[tuple[int, ...], np.dtype[
     y = CENTRE[1] + 6.0 * _wave(seconds, 6.1, 0.1)
     a, b = scale * math.cos(angle), scale * math.sin(angle)
     middle_x, middle_y = size.width / 2, size.height / 2
+    import numpy as np
+
     return np.array([[a, -b, x - a * middle_x + b * middle_y], [b, a, y - b * middle_x - a * middle_y]])
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from pipeline.errors import SourceError
 from pipeline.frame import Image, Size
-from pipeline.geometry import even, resize, size_of
+from pipeline.geometry import even
 from pipeline.options import setting
+from pipeline.pixels import resize, size_of
 from pipeline.source import Picture, SourceInfo
 from pipeline.sources._options import PictureOptions
 from pipeline.sources._pace import Pace

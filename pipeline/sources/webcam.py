@@ -9,12 +9,10 @@ from collections import deque
 from statistics import median
 from typing import Any, Final, Literal
 
-import numpy as np
-
 from pipeline import v4l2
 from pipeline.cameras import Camera, find_camera
 from pipeline.errors import SourceError
-from pipeline.frame import Image, Size, now_ns
+from pipeline.frame import Image, Size, new_image, now_ns
 from pipeline.options import setting
 from pipeline.source import Picture, SourceInfo
 from pipeline.sources._camera_fault import is_gone, known_fault, why_closed
@@ -108,7 +106,7 @@ class Webcam:
             f"{camera.name} ({camera.path}): {got}{short}",
         )
         self._bgr: Image | None = None
-        self._rgb: Image = np.empty((negotiated.size.height, negotiated.size.width, 3), np.uint8)
+        self._rgb: Image = new_image(negotiated.size)
         self._intervals: deque[int] = deque(maxlen=60)
         self._last = 0
         self._measured = 0.0
@@ -141,8 +139,9 @@ class Webcam:
             raise why_closed(self._info.name, self._camera.path)
         self._bgr = bgr
         if self._rgb.shape != bgr.shape:
-            self._rgb = np.empty(bgr.shape, np.uint8)
-            self._info = dataclasses.replace(self._info, size=Size(bgr.shape[1], bgr.shape[0]))
+            size = Size(bgr.shape[1], bgr.shape[0])
+            self._rgb = new_image(size)
+            self._info = dataclasses.replace(self._info, size=size)
         cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, self._rgb)
         taken = self._taken(now)
         self._measure(taken)

@@ -12,19 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.frame import Rect, Size
-from pipeline.geometry import (
-    Look,
-    canvas_for,
-    cut_to_aspect,
-    fit,
-    inscribe,
-    part,
-    place_on_canvas,
-    place_on_output,
-    resize,
-    size_of,
-    take_from_canvas,
-)
+from pipeline.geometry import Look, canvas_for, cut_to_aspect, fit, inscribe
+from pipeline.pixels import part, place_on_canvas, place_on_output, resize, size_of, take_from_canvas
 from pipeline.sources.demo import PORTRAIT
 from pipeline.sources.image import load_image
 
