@@ -227,11 +227,12 @@ class Roles:
             )
 
     def _same_again(self, info: dict[str, Any]) -> Options:
-        """Options that find the device that was opened once more, by what identifies it, and no other."""
-        again = getattr(kinds.load("pipeline.sources", self._settings.source.kind), "again", None)
-        if again is None:
-            return self._source_options
-        options: Options = again(self._source_options, SourceInfo(**{**info, "size": Size(*info["size"])}))
+        """Options for a capture process that may have to be started again: the same device and no other."""
+        from pipeline.capture_role import again
+
+        kind: Any = kinds.load("pipeline.sources", self._settings.source.kind)
+        opened = SourceInfo(**{**info, "size": Size(*info["size"])})
+        options: Options = again(kind, self._source_options, opened)
         return options
 
     def _capture_down(self, reason: str) -> None:

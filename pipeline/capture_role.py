@@ -1,7 +1,8 @@
 """The capture role: one source, read in blocking calls, cut and resized into the slots that need it.
 
-It never retries: a source that fails ends the role, and the supervisor starts a new one. A source that hangs is
-noticed by the age of its last picture, which goes out with every report; killing this process frees the device.
+A source runs and fails; this role closes it, says why, and opens it again with back-off: the same device, by what
+identifies it. A source that hangs is noticed by the host, by the age of its last picture, which goes out with every
+report; killing this process frees the device.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from pipeline.frame import now_ns
 from pipeline.geometry import Look
 from pipeline.pixels import place_on_canvas, place_on_output
 from pipeline.slot import SlotWriter
-from pipeline.source import Picture, Source
+from pipeline.source import Picture, Source, SourceInfo
 
 REPORT_S: Final = 0.25
+RETRY_S: Final = (0.25, 0.5, 1.0)  # the last one repeats
 
 EXIT_STOPPED: Final = 0
-EXIT_FAILED: Final = 6  # the source failed; its supervisor tries again
 EXIT_ENDED: Final = 7  # the source came to its end; nothing to try again
 
 
@@ -86,26 +87,39 @@ class _Capture:
         self._channel.send(report)
 
     def run(self) -> int:
+        kind = cast("SourceKind", kinds.load("pipeline.sources", self._config.kind))
+        options = kind.Options.model_validate(self._config.options)
+        attempt = 0
+        while not self.halt.is_set():
+            try:
+                source = self._source = kind.create(options)
+            except PhospheneError as error:
+                self._failed(error)
+            else:
+                attempt = 0
+                self._channel.send({"say": "opened", "info": asdict(source.info)})
+                options = again(kind, options, source.info)
+                if self._read(source, look_of(options)):
+                    self._channel.send({"say": "ended"})
+                    return EXIT_ENDED
+            self.halt.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            attempt += 1
+        return EXIT_STOPPED
+
+    def _read(self, source: Source, look: Look) -> bool:
+        """Publish pictures until told to stop, until the source fails, or until its end: True."""
         try:
-            kind = cast("SourceKind", kinds.load("pipeline.sources", self._config.kind))
-            options = kind.Options.model_validate(self._config.options)
-            source = self._source = kind.create(options)
-        except PhospheneError as error:
-            return self._failed(error)
-        try:
-            self._channel.send({"say": "opened", "info": asdict(source.info)})
-            look = look_of(options)
             while not self.halt.is_set():
                 picture = source.read()
                 if picture is None:
-                    self._channel.send({"say": "ended"})
-                    return EXIT_ENDED
+                    return True
                 self._publish(picture, look)
-            return EXIT_STOPPED
         except PhospheneError as error:
-            return self._failed(error)
+            self._failed(error)
         finally:
+            self._source = None
             source.close()
+        return False
 
     def _publish(self, picture: Picture, look: Look) -> None:
         config = self._config
@@ -128,9 +142,15 @@ class _Capture:
         self._pictures += 1
         self._last_ns = now_ns()
 
-    def _failed(self, error: PhospheneError) -> int:
+    def _failed(self, error: PhospheneError) -> None:
+        self._last_ns = None
         self._channel.send({"say": "failed", "message": error.message, "mend": error.mend})
-        return EXIT_FAILED
+
+
+def again(kind: SourceKind, options: Any, info: SourceInfo) -> Any:
+    """Options that find the very device that was opened, and no other, where the kind can tell."""
+    find_again = getattr(kind, "again", None)
+    return options if find_again is None else find_again(options, info)
 
 
 def look_of(options: Any) -> Look:
