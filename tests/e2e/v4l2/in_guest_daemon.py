@@ -209,7 +209,7 @@ def test_the_rate_is_constant_whatever_the_model_needs(phosphene):
 
 
 def test_the_newest_content_arrives(phosphene):
-    """vivid's picture is changed from colour bars to solid white: bypass shows it as it is."""
+    """vivid's picture is changed from colour bars to one colour: bypass shows it as it is."""
     phosphene.painting()
     with Watcher() as watcher:
         phosphene.command("bypass")
@@ -217,8 +217,8 @@ def test_the_newest_content_arrives(phosphene):
         assert raw_bars(watcher.picture())
         subprocess.run(["v4l2-ctl", "-d", "/dev/video0", "-c", "test_pattern=6"], check=True)  # 100% white
         begin = time.monotonic()
-        while watcher.picture()[100:380].mean() < 200:
-            assert time.monotonic() < begin + 5
+        while raw_bars(picture := watcher.picture()):
+            assert time.monotonic() < begin + 20, picture.mean()
         print(f"a change before the camera was seen by the reader within {time.monotonic() - begin:.2f} s")
         subprocess.run(["v4l2-ctl", "-d", "/dev/video0", "-c", "test_pattern=0"], check=True)
         phosphene.command("resume")
