@@ -38,10 +38,10 @@ styles:
 
 
 class Phosphene:
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, config: str = CONFIG) -> None:
         for name in ("config/phosphene", "state", "runtime"):
             (home / name).mkdir(parents=True, mode=0o700)
-        (home / "config" / "phosphene" / "config.yaml").write_text(CONFIG)
+        (home / "config" / "phosphene" / "config.yaml").write_text(config)
         self.log = home / "log.txt"
         self.environment = {
             **os.environ,

@@ -27,3 +27,8 @@ def test_webcam():
 def test_the_whole_program():
     """What it prints: seconds to the first picture, gaps, rates (the guest has one slow processor)."""
     print(guest.run_tests("in_guest_daemon.py", loopback="0.12", test_s=400, timeout_s=1200))
+
+
+def test_glass_to_glass():
+    modules = (guest.VIVID, guest.TWO_LOOPBACKS)
+    print(guest.run_tests("in_guest_glass.py", loopback="0.13", modules=modules, test_s=300, timeout_s=700))
