@@ -13,7 +13,13 @@ run: $(VENV)/.installed
 	@exec $(BIN)/phosphene run $(ARGS)
 
 test: $(VENV)/.installed-dev
+ifeq ($(ARGS),)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q tests/unit -m "not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q tests/unit -m slow
+	@$(BIN)/python -m pytest tests/process tests/gpu tests/e2e
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ class ConfigWatch:
 
     def __init__(self, path: Path, changed: Callable[[], object], period_s: float = PERIOD_S) -> None:
         self._path, self._changed, self._period_s = path, changed, period_s
+        self._known = stamp(path)  # at once: a change that comes before the thread runs is a change
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="config-watch", daemon=True)
 
@@ -32,7 +33,7 @@ class ConfigWatch:
         self._thread.join(1.0)
 
     def _watch(self) -> None:
-        known = last = stamp(self._path)
+        known = last = self._known
         while not self._end.wait(self._period_s):
             now = stamp(self._path)
             if now == last and now != known:

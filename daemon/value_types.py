@@ -58,21 +58,18 @@ def _threads(given: Any) -> int | Literal["auto"]:
 
 def _loras(given: Any) -> tuple[tuple[str, float], ...]:
     if isinstance(given, list | tuple):
-        given = (
-            {item: 1.0 if isinstance(item, str) else None for item in given}
-            if _all_str(given)
-            else dict(given)
-        )
+        if all(isinstance(item, str) for item in given):
+            given = dict.fromkeys(given, 1.0)
+        elif all(
+            isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[0], str) for item in given
+        ):
+            given = dict(given)
     if not isinstance(given, dict):
         raise fault("LoRAs are a mapping of file or name to weight", "write {name: 0.8}, or {} for none")
     for name, weight in given.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not -4 <= weight <= 4:
             raise fault(f"the weight of LoRA {name!r} is {weight!r}", "use a number from -4 to 4")
     return tuple((str(name), float(weight)) for name, weight in given.items())
-
-
-def _all_str(items: Any) -> bool:
-    return all(isinstance(item, str) for item in items)
 
 
 def _t_index_list(given: Any) -> tuple[int, ...]:

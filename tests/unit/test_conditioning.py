@@ -49,6 +49,7 @@ def test_a_unet_call_is_the_same_with_and_without_cached_keys_and_values(model, 
         assert with_cache.std() > 0.1
 
 
+@pytest.mark.slow
 def test_the_cached_path_is_diffusers_own_unet(model, conditioner):
     from diffusers import UNet2DConditionModel
 

@@ -96,6 +96,7 @@ def noise(unet) -> torch.Tensor:
         return unet(x, torch.tensor([259]), text, return_dict=False)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # peft and diffusers warn about one another
 @pytest.mark.parametrize("form", ["kohya", "kohya without alpha", "peft", "peft with alpha"])
 def test_a_fused_lora_is_what_diffusers_and_peft_make_of_the_file(pipeline_and_folder, model, tmp_path, form):

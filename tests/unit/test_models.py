@@ -108,6 +108,7 @@ def test_a_single_file_is_the_pipeline_it_was_made_of(family, request, tmp_path)
     assert model.prediction_type == "epsilon"
 
 
+@pytest.mark.slow
 def test_a_single_file_is_what_diffusers_makes_of_it(turbo, tmp_path):
     from diffusers import StableDiffusionPipeline
 
@@ -220,6 +221,7 @@ def test_v_prediction_of_a_single_file_is_read_from_its_neighbour_or_header(sd15
     assert load_model(str(told)).prediction_type == "v_prediction"
 
 
+@pytest.mark.slow
 def test_loading_the_builtin_model_imports_no_heavy_library():
     """Each of these costs seconds at every start of the engine."""
     code = (

@@ -19,6 +19,8 @@ from pipeline.models.training.styles import STYLES
 from pipeline.models.training.tokenizer import build_tokenizer
 from pipeline.models.training.train import TrainingOptions, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:

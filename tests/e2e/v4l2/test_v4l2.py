@@ -14,7 +14,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("loopback", guest.LOOPBACKS)
+@pytest.mark.parametrize("loopback", ["0.12", "0.15"])  # 0.13 is what the other tests run on
 def test_virtual_camera(loopback):
     assert "passed" in guest.run_tests("in_guest_virtual_camera.py", loopback=loopback)
 
