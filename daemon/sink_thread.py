@@ -61,7 +61,7 @@ class SinkThread(threading.Thread):
         self._halt.set()
 
     def status(self) -> dict[str, Any]:
-        """Plain values for `phosphene status`."""
+        """Plain values for `phosphene status`. showing: the rung, or "idle" while nobody looks."""
         sink, error = self._sink, self._error
         return {
             "kind": self.kind,
@@ -70,7 +70,7 @@ class SinkThread(threading.Thread):
             "error": str(error.message) if error else None,
             "mend": error.mend if error else None,
             "fps": round(self._rate.per_second(), 2),
-            "showing": self.rung.value,
+            "showing": self.rung.value if sink is not None and sink.wanted else "idle",
             "sent": self.sent,
             "late": self.late,
         }
