@@ -135,7 +135,8 @@ class SinkThread(threading.Thread):
         """Said once for each new reason, not once for each attempt."""
         if first or self._error is None or error.message != self._error.message:
             data = {"sink": self.kind, "status": "failed", "mend": error.mend}
-            self._emit(Event("sink", f"{self.kind}: {error}", data, level="warning"))
+            said = str(error).removeprefix(f"{self.kind}: ")  # many kinds begin with their own name
+            self._emit(Event("sink", f"{self.kind}: {said}", data, level="warning"))
         self._error = error
 
 
