@@ -13,7 +13,7 @@ from daemon import places
 from daemon.ladder import raw_allowed
 from daemon.metrics import Rate
 from daemon.settings import Settings
-from daemon.supervisor import Backoff, ProcessRun, Supervised, ThreadRun
+from daemon.supervisor import Backoff, ProcessRun, Run, Supervised, ThreadRun
 from pipeline import kinds
 from pipeline.channel import Message
 from pipeline.configs import CaptureConfig, EngineConfig, to_json
@@ -88,7 +88,6 @@ class Roles:
         self._source_options = settings.source.options
         self._pictures = 0
         self._painted: tuple[int, float] | None = None
-        self._raw_on: bool | None = None
         self._lock = threading.Lock()
         self.capture_role = Supervised(
             "capture", self._launch_capture, self._capture_hello, self._from_capture, self._capture_down,
@@ -159,12 +158,11 @@ class Roles:
             self.engine_role.kill_for(f"the denoiser was busy with one call for more than {HANG_S:g} s")
 
     def _allow_raw(self, on: bool) -> None:
-        self._raw_on = on
         self.capture_role.send({"do": "raw", "on": on})
 
     # ------------------------------------------------------------ capture
 
-    def _launch_capture(self) -> ProcessRun | ThreadRun:
+    def _launch_capture(self) -> Run:
         if self._settings.processes:
             arguments = [self.camera.argument, self.raw.argument, self._bell.argument]
             return _process(
@@ -248,7 +246,7 @@ class Roles:
 
     # ------------------------------------------------------------ engine
 
-    def _launch_engine(self) -> ProcessRun | ThreadRun:
+    def _launch_engine(self) -> Run:
         if self._settings.processes:
             arguments = [self.camera.argument, self.styled.argument, self._bell.argument]
             return _process(

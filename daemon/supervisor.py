@@ -41,7 +41,10 @@ class Backoff:
 
 
 class Run(Protocol):
-    """One life of a role."""
+    """One life of a role. pid: None where it is a thread."""
+
+    @property
+    def pid(self) -> int | None: ...
 
     def send(self, message: Message) -> None: ...
 
@@ -168,7 +171,7 @@ class Supervised:
     def __init__(
         self,
         name: str,
-        launch: Callable[[], ProcessRun | ThreadRun],
+        launch: Callable[[], Run],
         hello: Callable[[], Message],
         on_message: Callable[[Message], None],
         on_down: Callable[[str], None],
@@ -186,7 +189,7 @@ class Supervised:
         self._wanted = threading.Event()
         self._quit = threading.Event()
         self._change = threading.Condition()
-        self._run: ProcessRun | ThreadRun | None = None
+        self._run: Run | None = None
         self._heard = time.monotonic()
         self._killed_for = ""
         self.restarts = 0

@@ -96,6 +96,7 @@ class Build:
             "frames_out": counts.frames_out,
             "calls": counts.calls,
             "skipped": counts.skipped,
+            "dropped": self.runner.dropped,
             "superseded": counts.superseded,
             "invalid": counts.invalid,
             "busy_s": (now_ns() - counts.last_call_ns) / 1e9,

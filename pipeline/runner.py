@@ -109,6 +109,11 @@ class Runner:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """Camera frames that were overwritten before the preparing thread looked."""
+        return self._camera.dropped
+
     def between_frames(self, change: Callable[[], None]) -> None:
         """Run `change` on the denoiser's thread before its next call (here and now, while the stages do not run)."""
         if not self._threads[0].is_alive():
