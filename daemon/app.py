@@ -17,6 +17,7 @@ from daemon import places
 from daemon.choice import Choice
 from daemon.control import ControlHub
 from daemon.exit_codes import ExitCode
+from daemon.integration_threads import IntegrationThreads
 from daemon.outlook import outlook
 from daemon.roles import Roles
 from daemon.service.notify import Notifier
@@ -44,10 +45,13 @@ class Host:
         settings = self.settings = loaded.settings
         self.started = time.monotonic()
         self.address = ""
-        self.control = ControlHub(loaded, status=self.status)
+        self.control = ControlHub(
+            loaded, status=self.status, prepare=lambda prompts: self.roles.prepare(prompts)
+        )
         self.control.subscribe(on_event)
         self.canvas = canvas_of(settings)
         self.roles = Roles(settings, self.canvas, lambda: self.control.state, self.control.emit, self._look)
+        self.integrations = IntegrationThreads(settings, self.control, self.control.emit)
         self._outlook = Outlook()
         self._effects: queue.SimpleQueue[LiveState | None] = queue.SimpleQueue()
         self._effects_thread = threading.Thread(target=self._carry_out, name="effects", daemon=True)
@@ -129,6 +133,7 @@ class Host:
         deadline = time.monotonic() + seconds if seconds is not None else None
         while not self.stopping.is_set() and not self._asked_to_stop:
             self.roles.watch()
+            self.integrations.watch()
             self._look()
             self._ping()
             if deadline is not None and time.monotonic() >= deadline:
@@ -147,9 +152,11 @@ class Host:
 
     def _end(self) -> None:
         self._effects.put(None)
+        self.integrations.ask_to_end()
         for sink in self.sinks:
             sink.stop()
         self.roles.stop()
+        self.integrations.join()
         deadline = time.monotonic() + SINKS_END_S
         for sink in self.sinks:
             sink.join(max(0.0, deadline - time.monotonic()))
@@ -179,6 +186,7 @@ class Host:
     def _adopt(self, settings: Settings, changed: frozenset[str]) -> None:
         """Reloaded settings: what the hub found to apply to a running daemon."""
         self.settings = settings
+        self.integrations.adopt(settings)
         self.roles.adopt(settings, restart_capture=any(key.split(".")[0] == "source" for key in changed))
         self._look()
 

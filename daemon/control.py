@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,14 +56,16 @@ class ControlHub:
         loaded: Loaded,
         *,
         status: Callable[[], dict[str, Any]] | None = None,
+        prepare: Callable[[Sequence[str]], None] = lambda prompts: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`status`: the figures of the pipeline, merged into `status()`."""
+        """`status`: the figures of the pipeline, merged into `status()`. prepare: hands prompts to the engine."""
         self._lock = threading.Lock()
         self._reloading = threading.Lock()
         self._bus = EventBus()
         self._clock = clock
         self._status = status
+        self._prepare = prepare
         self._loaded = loaded
         self._settings = loaded.settings
         self._bank: Bank = self._settings.bank()
@@ -94,6 +96,10 @@ class ControlHub:
             # Emitted under the lock so that events keep the order of revisions; `emit` only appends.
             self._bus.emit(_applied(command, state, origin))
         return state
+
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """See `integrations.control.Control.prepare`."""
+        self._prepare(prompts)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See `integrations.control.Control.subscribe`. Listeners are called on the hub's own thread."""
@@ -305,6 +311,8 @@ def _applied(command: Command, state: LiveState, origin: str) -> Event:
     said = {
         "style": f"style {state.style.name}",
         "step": f"style {state.style.name}",
+        "random": f"style {state.style.name}",
+        "look": f"look {state.style.name}",
         "blend": f"blend {state.style.name}",
         "prompt": "new prompt",
         "set": f"{getattr(command, 'key', '')} = {getattr(command, 'value', '')}",

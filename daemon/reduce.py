@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from pipeline.messages import (
     Command,
     LiveState,
     Mode,
+    RandomStyle,
+    SetLook,
     SetMode,
     SetPrompt,
     SetStyle,
@@ -62,8 +65,12 @@ def _applied(state: LiveState, command: Command, bank: Bank, previous: LiveState
             return replace(state, style=style, blend=(), morph_s=_seconds(over_s))
         case SetValue(key=name, value=value):
             return _with_value(state, name, value)
-        case SetMode(mode=mode):
-            return replace(state, mode=Mode(mode))
+        case RandomStyle(over_s=over_s):
+            return replace(state, style=_another(state, bank), blend=(), morph_s=_seconds(over_s))
+        case SetLook(name=name, values=values, over_s=over_s):
+            return _look(state, name, values, bank, _seconds(over_s))
+        case SetMode(mode=mode, toggle=toggle):
+            return replace(state, mode=_mode(state.mode, Mode(mode), toggle))
         case Undo():
             if previous is None:
                 raise PhospheneError("there is nothing to undo", "make a change first")
@@ -93,6 +100,34 @@ def _stepped(state: LiveState, by: int, bank: Bank) -> Style:
     if state.style.name in bank:
         return bank[names[(names.index(state.style.name) + by) % len(names)]]
     return bank[names[(by - 1 if by > 0 else by) % len(names)]]  # from outside the bank: its first or last
+
+
+def _another(state: LiveState, bank: Bank) -> Style:
+    names = [name for name in bank if name != state.style.name]
+    if not names:
+        raise PhospheneError("there is no other style", "add styles to config.yaml under `styles:`")
+    return bank[random.choice(names)]
+
+
+def _look(
+    state: LiveState, name: str | None, values: Mapping[str, object], bank: Bank, over_s: float
+) -> LiveState:
+    style = state.style if name is None else style_of(bank, name)
+    for given, value in values.items():
+        key = live_key(given)
+        if key.goes != "style":
+            raise PhospheneError(f"{given!r} is not a value of a style", "set it alone")
+        style = replace(style, **{key.field: key.parse(value)})
+    same = name is None and not {"prompt", "negative_prompt", "loras"} & {live_key(k).field for k in values}
+    return replace(state, style=style, blend=state.blend if same else (), morph_s=over_s)
+
+
+def _mode(present: Mode, wanted: Mode, toggle: bool) -> Mode:
+    if not toggle or wanted is Mode.PANIC:
+        return wanted
+    if present is Mode.PANIC:
+        raise PhospheneError("panic is on", "leave it first: resume, or mode styled")
+    return Mode.STYLED if present is wanted else wanted
 
 
 def _blended(state: LiveState, weights: Mapping[str, float], bank: Bank, over_s: float) -> LiveState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -129,6 +129,10 @@ class Roles:
             else:
                 self.capture_role.start()
             self._allow_raw(raw_allowed(state.mode, self._settings.on_fault))
+
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """Have the engine encode prompts that may be wanted soon."""
+        self.engine_role.send({"do": "encode", "prompts": list(prompts)})
 
     def adopt(self, settings: Settings, *, restart_capture: bool) -> None:
         """Take reloaded settings. What needs new memory is the caller's to refuse."""

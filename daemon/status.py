@@ -58,6 +58,7 @@ def status_of(host: Host) -> dict[str, Any]:
             "invalid": counts.get("invalid", 0),
             "shown_revision": shown.revision if shown else 0,
         },
+        "integrations": host.integrations.status(),
         "faults": [text for text in (source.error, engine.error, *(s["error"] for s in sinks)) if text],
         "processes": {
             "host": os.getpid(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from pipeline.messages import Command, Event, LiveState
@@ -22,6 +22,10 @@ class Control(Protocol):
         Raises PhospheneError when it cannot be applied (an unknown style, a value out of range): the state
         is then unchanged.
         """
+        ...
+
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """A hint: these prompts may be wanted soon; the engine encodes them ahead. Returns at once."""
         ...
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:

@@ -74,6 +74,10 @@ class Build:
         else:
             self.runner.working.clear()
 
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """Encode ahead what may be wanted soon. On the thread that calls `apply`."""
+        self.admissions.prepare(prompts)
+
     def _lora_weights(self, state: LiveState) -> dict[str, float]:
         """Of the live styles, blended as the styles are; reads the files of those that are new."""
         weights: dict[str, float] = {}

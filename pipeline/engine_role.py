@@ -56,6 +56,8 @@ class _EngineRole:
             elif message is not None and message["do"] == "state":
                 self._state = parse_state(message["state"])
                 self._apply()
+            elif message is not None and message["do"] == "encode" and self._build is not None:
+                self._build.prepare(message["prompts"])
             if message is None or now_ns() - reported > REPORT_S * 1e9:
                 reported = now_ns()
                 self._report()

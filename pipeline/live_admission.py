@@ -101,6 +101,11 @@ class LiveAdmission:
                 now_ns,
             )
 
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """Encode into the cache, on the thread that calls `update`."""
+        for prompt in prompts:
+            self._conditioner.encode(prompt)
+
     def at(self, now_ns: int) -> tuple[Admission, bool]:
         """What a frame admitted at this moment gets, and whether a morph is under way."""
         target = self._target

@@ -119,10 +119,35 @@ class SetValue:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLook:
+    """Several values of the style in one step: a style of the bank (None: the present one), then `values` over it.
+
+    values: any of the style's own live keys (prompt, negative_prompt, strength, seed, …).
+    """
+
+    name: str | None = None
+    values: dict[str, str | float | int | bool | dict[str, float]] = field(default_factory=dict)
+    over_s: float = 0.0
+    command: Literal["look"] = "look"
+
+
+@dataclass(frozen=True, slots=True)
+class RandomStyle:
+    """Any style of the bank but the present one."""
+
+    over_s: float = 0.0
+    command: Literal["random"] = "random"
+
+
+@dataclass(frozen=True, slots=True)
 class SetMode:
-    """styled, bypass, freeze or panic."""
+    """styled, bypass, freeze or panic. toggle: asked for again, bypass and freeze go back to styled.
+
+    A toggle never leaves panic and is no way out of it.
+    """
 
     mode: Mode
+    toggle: bool = False
     command: Literal["mode"] = "mode"
 
 
@@ -134,7 +159,7 @@ class Undo:
 
 
 Command = Annotated[
-    Union[SetStyle, BlendStyles, StepStyle, SetPrompt, SetValue, SetMode, Undo],  # noqa: UP007 (pydantic on 3.10)
+    Union[SetStyle, BlendStyles, StepStyle, RandomStyle, SetLook, SetPrompt, SetValue, SetMode, Undo],  # noqa: UP007 (pydantic on 3.10)
     "discriminated by `command`",
 ]
 

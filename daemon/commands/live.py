@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from daemon.client import connect
 from daemon.commands import show
 from daemon.exit_codes import ExitCode, Refused
+from integrations import actions
+from pipeline.errors import PhospheneError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def send(as_json: bool, **command: Any) -> int:
@@ -30,17 +34,7 @@ def style(names: list[str], over: str, as_json: bool) -> int:
     over_s = seconds(over)
     if len(names) == 1 and ":" not in names[0]:
         return send(as_json, command="style", name=names[0], over_s=over_s)
-    weights: dict[str, float] = {}
-    for item in names:
-        name, colon, weight = item.rpartition(":")
-        if not colon:
-            name, weight = item, "1"
-        try:
-            weights[name] = float(weight)
-        except ValueError:
-            raise Refused(
-                f"{item!r}: {weight!r} is not a weight", "write for example neon:0.7 anime:0.3"
-            ) from None
+    weights = _refusing(actions.weights, names)
     return send(as_json, command="blend", weights=weights, over_s=over_s)
 
 
@@ -81,7 +75,11 @@ def reload(as_json: bool) -> int:
 
 def seconds(text: str) -> float:
     """`2s`, `500ms`, `1.5`, `1min` in seconds. Raises Refused."""
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(ms|s|sec|min|m)?\s*", text)
-    if match is None or not math.isfinite(float(match[1])):
-        raise Refused(f"{text!r} is not a time", "write for example 2s or 500ms")
-    return float(match[1]) * {"ms": 0.001, "min": 60, "m": 60}.get(match[2] or "s", 1)
+    return _refusing(actions.seconds, text)
+
+
+def _refusing(parse: Callable[[T], R], given: T) -> R:
+    try:
+        return parse(given)
+    except PhospheneError as error:
+        raise Refused(error.message, error.mend) from None

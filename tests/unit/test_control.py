@@ -19,6 +19,8 @@ from pipeline.messages import (
     Event,
     LiveState,
     Mode,
+    RandomStyle,
+    SetLook,
     SetMode,
     SetPrompt,
     SetStyle,
@@ -459,3 +461,38 @@ def test_events_are_kept_for_late_comers(hub):
 def test_state_type_is_frozen():
     with pytest.raises(AttributeError):
         LiveState().revision = 3  # type: ignore[misc]
+
+
+# ---------------------------------------------------------------- looks, chance and toggles
+
+
+def test_a_look_changes_several_values_in_one_step():
+    before = state()
+    after = reduce(before, SetLook("ink", {"prompt": "ink on silk", "strength": "0.7"}, 1.5), bank())
+    assert (after.style.name, after.style.prompt, after.style.strength) == ("ink", "ink on silk", 0.7)
+    assert (after.style.seed, after.morph_s, after.revision) == (7, 1.5, before.revision + 1)
+    present = reduce(after, SetLook(None, {"seed": 3}), bank())
+    assert (present.style.prompt, present.style.seed) == ("ink on silk", 3)
+    with pytest.raises(PhospheneError, match="not a value of a style"):
+        reduce(before, SetLook(None, {"similarity": True}), bank())
+
+
+def test_a_random_style_is_another_one():
+    now = state()
+    for _ in range(20):
+        after = reduce(now, RandomStyle(), bank())
+        assert after.style.name in bank()
+        assert after.style.name != now.style.name
+        now = after
+
+
+def test_toggles_come_and_go_and_panic_stays():
+    bypassed = reduce(state(), SetMode(Mode.BYPASS, toggle=True), bank())
+    assert bypassed.mode is Mode.BYPASS
+    assert reduce(bypassed, SetMode(Mode.BYPASS, toggle=True), bank()).mode is Mode.STYLED
+    assert reduce(bypassed, SetMode(Mode.FREEZE, toggle=True), bank()).mode is Mode.FREEZE
+    panicking = reduce(bypassed, SetMode(Mode.PANIC, toggle=True), bank())
+    assert reduce(panicking, SetMode(Mode.PANIC, toggle=True), bank()).mode is Mode.PANIC
+    with pytest.raises(PhospheneError, match="panic"):
+        reduce(panicking, SetMode(Mode.BYPASS, toggle=True), bank())
+    assert reduce(panicking, SetMode(Mode.STYLED), bank()).mode is Mode.STYLED
