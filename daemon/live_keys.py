@@ -85,6 +85,9 @@ LIVE_KEYS: Final[Mapping[str, LiveKey]] = {
         LiveKey(
             "t_index_list", "state", "t_index_list", DenoiserSettings, "t_index_list", "denoiser.t_index_list"
         ),
+        LiveKey(
+            "canvas_scale", "state", "canvas_scale", DenoiserSettings, "canvas_scale", "denoiser.canvas_scale"
+        ),
         LiveKey("steadiness", "state", "steadiness", DenoiserSettings, "steadiness", "denoiser.steadiness"),
         LiveKey("similarity", "state", "similarity", SimilaritySettings, "enabled", "similarity.enabled"),
         LiveKey(

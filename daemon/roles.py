@@ -300,7 +300,10 @@ class Roles:
         if "frames_out" not in stats:
             return
         now = time.monotonic()
-        self.counts.update({key: value for key, value in stats.items() if key != "say"})
+        self.counts.update({key: value for key, value in stats.items() if key not in ("say", "shape")})
+        if (shape := stats["shape"]) != {key: self.engine.info.get(key) for key in shape}:
+            self._set_engine(info={**self.engine.info, **shape})
+            self._emit(Event("engine", f"engine: {shape['detail']}", {"status": self.engine.status, **shape}))
         if self._painted is not None:
             painted = stats["frames_out"] - self._painted[0]
             for _ in range(min(painted, 1000)):

@@ -79,6 +79,13 @@ class DenoiserSettings(Options):
         "denoising steps on a grid of 50: 0 all noise, 49 almost none; more steps cost time",
         applies="live",
     )
+    canvas_scale: float = setting(
+        1.0,
+        "share of the canvas' sides to paint on: smaller is faster and coarser",
+        applies="live",
+        ge=0.25,
+        le=1,
+    )
     frame_buffer_size: int = setting(
         1, "frames denoised side by side in one call", applies="rebuild", ge=1, le=8
     )
@@ -249,6 +256,7 @@ class Settings(Options):
         return LiveState(
             style=bank[name] if name is not None else Style(),
             t_index_list=self.denoiser.t_index_list,
+            canvas_scale=self.denoiser.canvas_scale,
             similarity=self.similarity.enabled,
             steadiness=self.denoiser.steadiness,
             similarity_metric=self.similarity.metric,

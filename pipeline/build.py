@@ -9,27 +9,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner
 from pipeline.configs import EngineConfig
 from pipeline.consistency import TemporalConsistency
-from pipeline.dream import Dream
 from pipeline.engine import precision
 from pipeline.engine.eager import EagerEngine
 from pipeline.errors import EngineError
 from pipeline.frame import now_ns
-from pipeline.live_admission import LiveAdmission
+from pipeline.live_admission import LiveAdmission, Target
 from pipeline.messages import LiveState, Mode
 from pipeline.models.load import load_lora, load_model
 from pipeline.models.model import Model
-from pipeline.noise import blend_noise, noise_for
-from pipeline.runner import Prepared, Runner, Tag
+from pipeline.prepared import Prepared, Tag
+from pipeline.runner import Runner
 from pipeline.schedule import Schedule
 from pipeline.similarity import SimilarityFilter, SimilarityOptions
 from pipeline.slot import SlotReader, SlotWriter
-from pipeline.stream_batch import StreamBatch
+from pipeline.stream import Stream, make_stream
+from pipeline.stream_shape import StreamShape
 
 Progress = Callable[[str, float | None], None]
 Say = Callable[[str, str], None]
@@ -40,35 +39,40 @@ Say = Callable[[str, str], None]
 class Build:
     """Everything of one engine process. info: plain facts for `status`."""
 
+    config: EngineConfig
     runner: Runner
+    engine: EagerEngine
     admissions: LiveAdmission
     similarity: SimilarityFilter
     consistency: TemporalConsistency
     model: Model
-    pictures: bool
-    steps: int
     info: dict[str, Any]
+    say: Say
+    _asked: StreamShape
     _loras: dict[str, float] = field(default_factory=dict)
 
     def apply(self, state: LiveState) -> None:
-        """Take a new state whole. Raises EngineError for what needs another build."""
-        if len(state.t_index_list) != self.steps:
-            raise EngineError(
-                f"t_index_list {list(state.t_index_list)} has {len(state.t_index_list)} steps, the engine {self.steps}",
-                "give a list of the same length, or change denoiser.t_index_list and restart",
-            )
+        """Take a new state whole, from the next frame on. On the listening thread: the slow part is done here."""
         options = SimilarityOptions.of(state)
         # Frames of a text-to-image clock all look alike.
-        self.similarity.options = replace(options, enabled=options.enabled and self.pictures)
+        self.similarity.options = replace(options, enabled=options.enabled and self.config.pictures)
         self.consistency.amount = state.steadiness
+        shape = self._shape_of(state)
+        stream = self._made(shape) if shape != self._asked else None
         weights = self._lora_weights(state)
         if weights == self._loras:
-            self.admissions.update(state, now_ns())
+            ready = self.admissions.prepared(state, now_ns())
+            self.runner.between_frames(lambda: self._take(shape, stream, ready))
         else:
             # Fused weights are the model's own: they change between two frames, on the denoiser's thread, and the
             # prompt is encoded with them.
             self._loras = weights
-            self.runner.between_frames(lambda: self._fuse(weights, state))
+
+            def fuse() -> None:
+                self.model.set_lora_weights(weights)
+                self._take(shape, stream, self.admissions.prepared(state, now_ns()))
+
+            self.runner.between_frames(fuse)
         if state.mode is Mode.STYLED:
             self.runner.working.set()
         else:
@@ -77,6 +81,49 @@ class Build:
     def prepare(self, prompts: Sequence[str]) -> None:
         """Encode ahead what may be wanted soon. On the thread that calls `apply`."""
         self.admissions.prepare(prompts)
+
+    def _shape_of(self, state: LiveState) -> StreamShape:
+        return StreamShape.of(state, self.config.frame_buffer_size, self.config.canvas, self.model.vae_scale)
+
+    def _made(self, shape: StreamShape) -> Stream:
+        self._asked = shape
+        stream = make_stream(shape, self.engine, self.config, self.consistency, lambda: self.admissions.seed)
+        self.admissions.draw_noise_with(stream.noise_of)
+        return stream
+
+    def _take(self, shape: StreamShape, stream: Stream | None, ready: Target) -> None:
+        """Between two frames, on the denoiser's thread. Where the new stream cannot run, the old one goes on."""
+        if stream is not None:
+            try:
+                self.engine.prepare_for(shape)
+                self._rehearse(stream, ready.admission)
+            except (RuntimeError, MemoryError) as error:  # torch's "out of memory" is a RuntimeError
+                self._asked = self.runner.stream.shape
+                self.say("warning", f"{shape} cannot be run here, {self._asked} goes on: {error}")
+                return
+            self.runner.replace_stream(stream)
+            self.info = {**self.info, **facts_of(shape, self.info)}
+        if shape == self.runner.stream.shape:
+            self.admissions.take(ready)
+
+    def warm_up(self) -> None:
+        """Before the stages run: every part of a step once, decoding too."""
+        stream, admission = self.runner.stream, self.admissions.at(now_ns())[0]
+        self.engine.prepare_for(stream.shape)
+        self._rehearse(stream, admission)
+        latents = admission.noise.new_zeros((stream.shape.frames, *admission.noise.shape[1:]))
+        self.engine.decode(latents)
+
+    def _rehearse(self, stream: Stream, admission: Admission) -> None:
+        """Real calls, so that the first camera frame finds kernels chosen and memory taken."""
+        self.consistency.reset()
+        frames, canvas = self.config.frame_buffer_size, self.config.canvas
+        grey = np.full((frames, canvas.height, canvas.width, 3), 127, np.uint8)
+        prepared = Prepared(grey, tuple(Tag(0, 0, None, 0) for _ in range(frames)))
+        for _ in range(2):
+            self.runner.feed(stream, prepared, admission)
+        stream.batch.reset()
+        self.consistency.reset()
 
     def _lora_weights(self, state: LiveState) -> dict[str, float]:
         """Of the live styles, blended as the styles are; reads the files of those that are new."""
@@ -87,10 +134,6 @@ class Build:
         for name in weights:
             load_lora(self.model, name)
         return weights
-
-    def _fuse(self, weights: dict[str, float], state: LiveState) -> None:
-        self.model.set_lora_weights(weights)
-        self.admissions.update(state, now_ns())
 
     def report(self) -> dict[str, Any]:
         """Counts since the start, and how long the denoiser has been busy with the present call (seconds)."""
@@ -105,6 +148,7 @@ class Build:
             "invalid": counts.invalid,
             "busy_s": (now_ns() - counts.last_call_ns) / 1e9,
             "revision": self.admissions.revision,
+            "shape": {key: self.info[key] for key in ("steps", "size", "detail")},
         }
 
 
@@ -131,73 +175,46 @@ def build(
         allow_pickle=config.allow_pickle,
         progress=progress,
     )
-    steps, frames = len(state.t_index_list), config.frame_buffer_size
     engine = EagerEngine(model)
-    shape = (
-        model.latent_channels,
-        config.canvas.height // model.vae_scale,
-        config.canvas.width // model.vae_scale,
-    )
-
-    def seeds_to_noise(seeds: Sequence[tuple[int, float]]) -> Tensor:
-        return blend_noise(
-            [(noise_for(seed, steps, *shape, device=device), weight) for seed, weight in seeds]
-        )
-
     conditioner = TextConditioner(
         model,
         on_truncated=lambda prompt, dropped: say("warning", f"the prompt is too long; not used: {dropped!r}"),
     )
+    consistency = TemporalConsistency(state.steadiness)
+    shape = StreamShape.of(state, config.frame_buffer_size, config.canvas, model.vae_scale)
+    stream = make_stream(shape, engine, config, consistency, lambda: admissions.seed)
     admissions = LiveAdmission(
         conditioner,
         lambda t_index_list, strength: Schedule.of(model.alphas_cumprod, t_index_list, strength),
-        seeds_to_noise,
+        stream.noise_of,
         pictures=config.pictures,
     )
-    batch = StreamBatch(
-        engine.predict,
-        steps=steps,
-        frame_buffer_size=frames,
-        prediction_type=model.prediction_type,
-        prompt_switch=config.prompt_switch,
-        add_noise=config.add_noise,
-    )
-    consistency = TemporalConsistency(state.steadiness)
-    dream = Dream(*shape, drift_s=config.drift_s, device=device)
-
-    def latents_of(prepared: Prepared, admission: Admission) -> Tensor:
-        if config.pictures:
-            return consistency.steadied(prepared.pixels, engine.encode(prepared.pixels))
-        return torch.cat([dream.at(tag.t_capture / 1e9, admissions.seed) for tag in prepared.tags])
-
     similarity = SimilarityFilter()
     runner = Runner(
-        config, camera, styled, engine, latents_of, batch, admissions, similarity,
+        config, camera, styled, engine, stream, admissions, similarity,
         on_invalid=lambda n: say("warning", f"{n} frames with NaN or infinite values were dropped"),
     )  # fmt: skip
-    precise = str(dtype).removeprefix("torch.")
-    detail = (
-        f"{model.name} on {device_name(device)}, {precise}, {config.canvas}, {steps} step{'s' * (steps > 1)}"
-    )
     info = {
         "kind": "eager",
         "device": device_name(device),
-        "dtype": precise,
+        "dtype": str(dtype).removeprefix("torch."),
         "model": model.name,
-        "size": str(config.canvas),
-        "steps": steps,
-        "frame_buffer_size": frames,
+        "frame_buffer_size": config.frame_buffer_size,
         "torch": torch.__version__,
         "threads": torch.get_num_threads() if device.type == "cpu" else 0,
-        "detail": detail,
     }
-    made = Build(runner, admissions, similarity, consistency, model, config.pictures, steps, info)
+    info.update(facts_of(shape, info))
+    made = Build(config, runner, engine, admissions, similarity, consistency, model, info, say, shape)
     made.apply(state)
     progress("warming up", None)
-    grey = np.full((frames, config.canvas.height, config.canvas.width, 3), 127, np.uint8)
-    runner.rehearse(Prepared(grey, tuple(Tag(0, 0, None, 0) for _ in range(frames))), calls=steps + 1)
-    consistency.reset()
+    made.warm_up()
     return made
+
+
+def facts_of(shape: StreamShape, info: dict[str, Any]) -> dict[str, Any]:
+    """The part of an engine's facts that changes with the shape."""
+    detail = f"{info['model']} on {info['device']}, {info['dtype']}, {shape.canvas}, {shape.said_steps}"
+    return {"steps": shape.steps, "size": str(shape.canvas), "detail": detail}
 
 
 def device_for(wanted: str) -> torch.device:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.build import build, cores
 from pipeline.configs import EngineConfig, from_json
 from pipeline.messages import parse_state
-from pipeline.runner import Prepared, Tag
+from pipeline.prepared import Prepared, Tag
 from pipeline.slot import SlotReader, SlotWriter, ring_bytes
 
 

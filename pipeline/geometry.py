@@ -111,6 +111,18 @@ def canvas_for(output: Size, pixel_budget: int = PIXEL_BUDGET, multiple: int = M
     return best[2]
 
 
+def scaled_canvas(canvas: Size, scale: float, multiple: int) -> Size:
+    """A canvas of `scale` times these sides in multiples of `multiple`, never larger, never without a pixel.
+
+    Its aspect is the canvas' own up to that rounding: a picture is squeezed by it and stretched back after painting.
+    """
+
+    def side(length: int) -> int:
+        return min(length, max(multiple, round(length * scale / multiple) * multiple))
+
+    return canvas if scale >= 1 else Size(side(canvas.width), side(canvas.height))
+
+
 def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 

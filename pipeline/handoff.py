@@ -15,6 +15,7 @@ class Handoff(Generic[Item]):
         self._change = threading.Condition()
         self._item: Item | None = None
         self._closed = False
+        self._woken = False
 
     def offer(self, item: Item) -> Item | None:
         """Put `item` in place; the one that was still waiting, which nobody took, comes back."""
@@ -30,12 +31,18 @@ class Handoff(Generic[Item]):
             return item
 
     def take(self, timeout_s: float) -> Item | None:
-        """The waiting item, or None after `timeout_s` or once closed."""
+        """The waiting item, or None after `timeout_s`, once woken or once closed."""
         with self._change:
-            if self._item is None and not self._closed:
-                self._change.wait_for(lambda: self._item is not None or self._closed, timeout_s)
+            self._change.wait_for(lambda: self._item is not None or self._woken or self._closed, timeout_s)
+            self._woken = False
             item, self._item = self._item, None
             return item
+
+    def wake(self) -> None:
+        """Let a taker that waits come back at once, with or without an item."""
+        with self._change:
+            self._woken = True
+            self._change.notify_all()
 
     def close(self) -> None:
         """Wake the taker for good."""

@@ -1,7 +1,7 @@
 """From the live state to what a frame is admitted with: encoded prompts, noise and schedule, ready for the denoiser.
 
-`update` runs on the thread that hears the host and does the slow part (encoding a prompt, drawing noise); `at` runs
-on the denoiser's thread, between two frames, and only takes what is ready or steps a morph forward.
+`prepared` runs on the thread that hears the host and does the slow part (encoding a prompt, drawing noise); `take` and
+`at` run on the denoiser's thread, between two frames: what is ready is taken, and a morph steps forward.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from pipeline.conditioning import Morph, TextConditioner, TextContext
 from pipeline.messages import LiveState
 from pipeline.schedule import Schedule
 
+Words = tuple[tuple[str, str, float], ...]
+"""(prompt, negative prompt, weight) of each style."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Target:
-    """Where the picture is going: an admission, and the way there."""
+class Target:
+    """Where the picture is going: an admission, and the way there. seed: which walk a dream takes."""
 
     admission: Admission
     context: Morph | None
     negative: Morph | None
     began_ns: int
+    words: Words
+    seed: int
 
     def seconds(self, now_ns: int) -> float:
         return (now_ns - self.began_ns) / 1e9
@@ -34,7 +39,7 @@ class _Target:
 
 
 class LiveAdmission:
-    """schedule_for(t_index_list, strength), noise_for(weighted seeds) → [T, C, h, w]: both called by `update` only."""
+    """schedule_for(t_index_list, strength), noise_for(weighted seeds) → [T, C, h, w]: `prepared` alone calls them."""
 
     def __init__(
         self,
@@ -48,9 +53,8 @@ class LiveAdmission:
         self._schedule_for = schedule_for
         self._noise_for = noise_for
         self._pictures = pictures
-        self._target: _Target | None = None
-        self._words: tuple[tuple[str, str, float], ...] = ()
-        self.seed = 0  # which walk a dream takes
+        self._target: Target | None = None
+        self._newest: Target | None = None  # prepared, and perhaps not taken yet
         self._noise: tuple[tuple[tuple[int, float], ...], Tensor] | None = None
 
     @property
@@ -58,17 +62,37 @@ class LiveAdmission:
         """Of the newest state that is ready; 0 before the first."""
         return self._target.admission.revision if self._target else 0
 
+    @property
+    def seed(self) -> int:
+        return self._target.seed if self._target else 0
+
+    def draw_noise_with(self, noise_for: Callable[[Sequence[tuple[int, float]]], Tensor]) -> None:
+        """For another number of steps or another canvas, from the next `prepared` on."""
+        self._noise_for, self._noise = noise_for, None
+
     def update(self, state: LiveState, now_ns: int) -> None:
-        """Make `state` what frames are admitted with from now on.
+        """`prepared` and `take` at once."""
+        self.take(self.prepared(state, now_ns))
+
+    def take(self, target: Target) -> None:
+        """Admit frames with it from now on."""
+        self._target = target
+
+    def prepared(self, state: LiveState, now_ns: int) -> Target:
+        """What frames are admitted with under `state`.
 
         Where the prompts differ from those before, they are reached over `state.morph_s` seconds; a change of
         anything else leaves a morph on its way. In a blend the prompts and seeds are those of `state.blend`, the
         numbers those of `state.style`.
         """
+        target = self._newest = self._prepared(state, now_ns)
+        return target
+
+    def _prepared(self, state: LiveState, now_ns: int) -> Target:
         parts = state.blend or ((state.style, 1.0),)
         words = tuple((style.prompt, style.negative_prompt, weight) for style, weight in parts)
-        style, before = state.style, self._target
-        same = before is not None and words == self._words
+        style, before = state.style, self._newest
+        same = before is not None and words == before.words
         if same and before is not None:
             context, negative = before.admission.context, before.admission.negative
         else:
@@ -87,19 +111,19 @@ class LiveAdmission:
             revision=state.revision,
             start="image" if self._pictures else "noise",
         )
-        self.seed, self._words = style.seed, words
         if same and before is not None:
-            self._target = replace(before, admission=admission)
-        elif state.morph_s <= 0 or before is None or negative is None:
-            self._target = _Target(admission, None, None, now_ns)
-        else:
-            present = self._contexts(before, now_ns)
-            self._target = _Target(
-                admission,
-                Morph(self._conditioner, present[0], context, state.morph_s),
-                Morph(self._conditioner, present[1], negative, state.morph_s),
-                now_ns,
-            )
+            return replace(before, admission=admission, seed=style.seed)
+        if state.morph_s <= 0 or before is None or negative is None:
+            return Target(admission, None, None, now_ns, words, style.seed)
+        present = self._contexts(before, now_ns)
+        return Target(
+            admission,
+            Morph(self._conditioner, present[0], context, state.morph_s),
+            Morph(self._conditioner, present[1], negative, state.morph_s),
+            now_ns,
+            words,
+            style.seed,
+        )
 
     def prepare(self, prompts: Sequence[str]) -> None:
         """Encode into the cache, on the thread that calls `update`."""
@@ -116,7 +140,7 @@ class LiveAdmission:
         return replace(target.admission, context=context, negative=negative), True
 
     @staticmethod
-    def _contexts(target: _Target, now_ns: int) -> tuple[TextContext, TextContext]:
+    def _contexts(target: Target, now_ns: int) -> tuple[TextContext, TextContext]:
         negative = target.admission.negative
         assert negative is not None
         if target.context is None or target.negative is None:

@@ -52,14 +52,15 @@ class LiveState:
     """Everything that can change between two frames, whole.
 
     blend: weighted styles painted together; empty means `style` alone. morph_s: seconds over which the prompt
-    moves from the previous state's to this one. steadiness: see `pipeline.consistency` (0: off). revision: counts
-    applied commands; frames carry it.
+    moves from the previous state's to this one. steadiness: see `pipeline.consistency` (0: off). canvas_scale: of the
+    canvas' sides that the model paints on. revision: counts applied commands; frames carry it.
     """
 
     style: Style = field(default_factory=Style)
     blend: tuple[tuple[Style, float], ...] = ()
     mode: Mode = Mode.STYLED
     t_index_list: tuple[int, ...] = (45,)
+    canvas_scale: float = 1.0
     similarity: bool = True
     similarity_metric: Similarity = "tiles"
     similarity_threshold: float = 0.98

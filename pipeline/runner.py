@@ -11,43 +11,26 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pipeline.admission import Admission, Emitted
 from pipeline.configs import EngineConfig
 from pipeline.engine.eager import EagerEngine
-from pipeline.frame import Image, Rect, now_ns
+from pipeline.frame import Image, now_ns
 from pipeline.handoff import Handoff
 from pipeline.live_admission import LiveAdmission
-from pipeline.pixels import take_from_canvas
+from pipeline.pixels import resize, size_of, take_from_canvas
+from pipeline.prepared import Pictures, Prepared, Tag, shrunk
 from pipeline.similarity import SimilarityFilter
 from pipeline.slot import SlotReader, SlotWriter
-from pipeline.stream_batch import StreamBatch
+from pipeline.stream import Stream
 
 STALL_S: Final = 0.25  # a camera that gives nothing for so long is standing still
 _STAGING: Final = 3  # one being filled, one waiting, one being denoised
-
-
-class Tag(NamedTuple):
-    """What rides beside a frame's latents."""
-
-    seq: int
-    t_capture: int
-    content: Rect | None
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """F frames that the filter has let through. pixels: [F, H, W, 3] uint8 in staging memory."""
-
-    pixels: npt.NDArray[np.uint8]
-    tags: tuple[Tag, ...]
 
 
 @dataclass(slots=True)
@@ -72,8 +55,7 @@ class Runner:
         camera: SlotReader,
         styled: SlotWriter,
         engine: EagerEngine,
-        latents_of: Callable[[Prepared, Admission], Tensor],
-        batch: StreamBatch,
+        stream: Stream,
         admissions: LiveAdmission,
         similarity: SimilarityFilter,
         *,
@@ -83,14 +65,14 @@ class Runner:
         self._camera = camera
         self._styled = styled
         self._engine = engine
-        self._latents_of = latents_of
-        self._batch = batch
+        self._stream = stream
         self._admissions = admissions
         self._filter = similarity
         self._on_invalid = on_invalid
         self._frames = config.frame_buffer_size
         shape = (self._frames, config.canvas.height, config.canvas.width, 3)
         self._staging = [np.empty(shape, np.uint8) for _ in range(_STAGING)]
+        self._small: list[Pictures | None] = [None] * _STAGING
         self._between: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._pending: Handoff[Prepared] = Handoff()
         self._finished: queue.Queue[Emitted | None] = queue.Queue(maxsize=1)
@@ -120,6 +102,17 @@ class Runner:
             change()
         else:
             self._between.put(change)
+            self._pending.wake()
+
+    @property
+    def stream(self) -> Stream:
+        """What frames go through now."""
+        return self._stream
+
+    def replace_stream(self, stream: Stream) -> None:
+        """Frames go through `stream` from the next call on; those in flight are given up, and the picture that is
+        shown stays until the first one comes out. Between frames only."""
+        self._stream = stream
 
     def turn(self, prepared: Prepared) -> Tensor | None:
         """One whole call, waited for: encode, stream batch, decode. [F, H, W, 3] uint8 on the CPU, or None.
@@ -127,14 +120,14 @@ class Runner:
         For warm-up and benchmarks; not while the stages run.
         """
         admission, _ = self._admissions.at(now_ns())
-        emitted = self._batch.step(self._latents_of(prepared, admission), admission, prepared.tags)
+        emitted = self.feed(self._stream, prepared, admission)
         return None if emitted is None else self._engine.decode_async(emitted.latents).result()
 
-    def rehearse(self, prepared: Prepared, calls: int) -> None:
-        """Real calls before `start`, so that the first camera frame finds kernels chosen and memory taken."""
-        for _ in range(calls):
-            self.turn(prepared)
-        self._batch.reset()
+    @staticmethod
+    def feed(stream: Stream, prepared: Prepared, admission: Admission) -> Emitted | None:
+        """Encode and one call of the stream batch."""
+        tags = tuple(tag._replace(revision=admission.revision) for tag in prepared.tags)
+        return stream.batch.step(stream.latents_of(prepared, admission), admission, tags)
 
     def stop(self, wait_s: float = 1.0) -> None:
         self._halt.set()
@@ -147,7 +140,7 @@ class Runner:
 
     def _prepare(self) -> None:
         turn = 0
-        admitted = 0  # revision of the last frames let through
+        admitted: tuple[int, Stream | None] = (0, None)  # revision and stream of the last frames let through
         undrained = 0  # calls until the last new frame has left the stream batch
         last: Prepared | None = None
         while not self._halt.is_set():
@@ -155,12 +148,14 @@ class Runner:
                 continue
             pixels = self._staging[turn]
             tags = self._gather(pixels)
+            stream = self._stream
             admission, morphing = self._admissions.at(now_ns())
+            present = (admission.revision, stream)
             if tags is None:
                 # The camera stands still: let what is in flight out, and let a new prompt be seen.
-                if last is not None and (undrained > 0 or morphing or admission.revision != admitted):
-                    undrained = self._batch.steps if admission.revision != admitted else undrained - 1
-                    admitted = admission.revision
+                if last is not None and (undrained > 0 or morphing or present != admitted):
+                    undrained = stream.shape.steps if present != admitted else undrained - 1
+                    admitted = present
                     self._pending.offer(last)
                 continue
             if self._pending.withdraw() is not None:
@@ -168,19 +163,28 @@ class Runner:
                 self._filter.withdraw()
             decision = self._filter.decide(
                 pixels,
-                state_changed=admission.revision != admitted,
+                state_changed=present != admitted,
                 morphing=morphing,
-                in_flight_calls=self._batch.steps,
+                in_flight_calls=stream.shape.steps,
             )
             if not decision.process:
                 self.counts.skipped += self._frames
                 continue
-            admitted, undrained = admission.revision, self._batch.steps - 1
-            last = Prepared(pixels, tags)
+            admitted, undrained = present, stream.shape.steps - 1
+            last = Prepared(pixels, tags, self._on_canvas_of(stream, turn))
             self._pending.offer(last)
             turn = (turn + 1) % _STAGING
 
-    def _gather(self, into: npt.NDArray[np.uint8]) -> tuple[Tag, ...] | None:
+    def _on_canvas_of(self, stream: Stream, turn: int) -> Pictures | None:
+        """The frames of this place on the stream's canvas, where that is smaller than the camera's."""
+        canvas, pixels, small = stream.shape.canvas, self._staging[turn], self._small[turn]
+        if size_of(pixels[0]) == canvas:
+            return None
+        reused = small if small is not None and size_of(small[0]) == canvas else None
+        self._small[turn] = shrunk(pixels, canvas, reused)
+        return self._small[turn]
+
+    def _gather(self, into: Pictures) -> tuple[Tag, ...] | None:
         """The next F frames, copied; None when the camera stalls before there are F."""
         tags: list[Tag] = []
         while len(tags) < self._frames:
@@ -204,9 +208,7 @@ class Runner:
                 self.counts.last_call_ns = now_ns()  # waiting for frames is not hanging
                 continue
             admission, _ = self._admissions.at(now_ns())
-            latents = self._latents_of(prepared, admission)
-            tags = tuple(tag._replace(revision=admission.revision) for tag in prepared.tags)
-            emitted = self._batch.step(latents, admission, tags)
+            emitted = self.feed(self._stream, prepared, admission)
             self.counts.calls += 1
             if emitted is not None:
                 self._hand_over(emitted)
@@ -246,6 +248,8 @@ class Runner:
 
     def _write(self, image: Image, tag: Tag) -> None:
         config = self._config
+        if size_of(image) != config.canvas:
+            image = resize(image, config.canvas, "bicubic")
         take_from_canvas(
             image,
             tag.content,

@@ -9,6 +9,7 @@ from pipeline.conditioning import TextContext
 from pipeline.engine.denormals import flushed
 from pipeline.engine.pictures import PendingPictures, PictureBuffer, Pictures
 from pipeline.models.model import Model
+from pipeline.stream_shape import StreamShape
 
 
 class EagerEngine:
@@ -52,6 +53,9 @@ class EagerEngine:
         z = latents.to(dtype=self.dtype, memory_format=torch.channels_last)
         with flushed(self.device):
             return PendingPictures(self.model.vae.decode(z))
+
+    def prepare_for(self, shape: StreamShape) -> None:
+        """Told before the first call of a shape, by the thread that will make it. Plain calls need nothing."""
 
     def warm_up(self, rows: int, frames: int, height: int, width: int) -> None:
         """One step of this shape in pixels: the first call of a shape picks kernels and allocates."""

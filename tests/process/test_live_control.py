@@ -138,3 +138,23 @@ def test_a_bad_configuration_changes_nothing_and_a_good_one_applies(running):
     assert colourfulness(snapshot(running)) > 40
     path.write_text(CONFIG)
     running.command("reload")
+
+
+def test_steps_and_canvas_change_inside_the_running_engine(running):
+    before, pencil = running.status(), snapshot(running)
+    running.command("set", "t_index_list", "[40, 46]")
+    running.command("set", "canvas_scale", "0.5")
+    reach(running)
+    status = running.wait(
+        lambda s: s["engine"]["steps"] == 2 and s["engine"]["size"] != before["engine"]["size"]
+    )
+    assert "2 steps" in status["engine"]["detail"]
+    assert status["processes"] == before["processes"]
+    changed = snapshot(running)
+    assert changed.shape == pencil.shape
+    assert np.abs(changed - pencil).mean() > 1
+    running.command("set", "t_index_list", "[45]")
+    running.command("set", "canvas_scale", "1")
+    status = reach(running)
+    assert status["engine"]["restarts"] == before["engine"]["restarts"]
+    assert np.abs(snapshot(running) - pencil).mean() < np.abs(changed - pencil).mean() / 2

@@ -19,6 +19,7 @@ from pipeline.conditioning import TextContext
 from pipeline.configs import EngineConfig
 from pipeline.engine.pictures import PendingPictures
 from pipeline.frame import Frame, Size, now_ns
+from pipeline.geometry import scaled_canvas
 from pipeline.live_admission import LiveAdmission
 from pipeline.messages import LiveState, Style
 from pipeline.noise import blend_noise, noise_for
@@ -26,7 +27,9 @@ from pipeline.runner import Runner
 from pipeline.schedule import Schedule
 from pipeline.similarity import SimilarityFilter, SimilarityOptions
 from pipeline.slot import SlotReader, SlotWriter, ThreadBell, ring_bytes
+from pipeline.stream import Seeds, Stream
 from pipeline.stream_batch import StreamBatch
+from pipeline.stream_shape import StreamShape
 from tests.unit.tiny_denoiser import ALPHAS_CUMPROD
 
 SIZE = Size(64, 32)
@@ -72,29 +75,48 @@ class Stand:
             model="", vae=None, loras=(), canvas=SIZE, output=SIZE, fit="cover", upscale="bilinear",
             frame_buffer_size=frames,
         )  # fmt: skip
-        steps = len(t_index_list)
-
-        def predict(x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
-            return torch.zeros_like(x)
-
         self.engine = Mirror()
+        stream = self.stream(StreamShape(len(t_index_list), frames, SIZE))
         self.admissions = LiveAdmission(
             Conditioner(),
             lambda indices, strength: Schedule.of(ALPHAS_CUMPROD, indices, strength),
-            lambda seeds: blend_noise(
-                [(noise_for(s, steps, 3, SIZE.height, SIZE.width), w) for s, w in seeds]
-            ),
+            stream.noise_of,
         )
         self.filter = SimilarityFilter()
         self.apply(self.state)
         self.invalid: list[int] = []
         self.runner = Runner(
             config, SlotReader(camera_memory, SIZE, bell), SlotWriter(styled_memory, SIZE, out_bell.ring),
-            self.engine, lambda prepared, admission: self.engine.encode(prepared.pixels),
-            StreamBatch(predict, steps=steps, frame_buffer_size=frames), self.admissions, self.filter,
-            on_invalid=self.invalid.append,
+            self.engine, stream, self.admissions, self.filter, on_invalid=self.invalid.append,
         )  # fmt: skip
         self.sent = 0
+
+    def stream(self, shape: StreamShape) -> Stream:
+        def predict(x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
+            return torch.zeros_like(x)
+
+        def noise_of(seeds: Seeds) -> Tensor:
+            sides = shape.canvas.height, shape.canvas.width
+            return blend_noise([(noise_for(s, shape.steps, 3, *sides), w) for s, w in seeds])
+
+        return Stream(
+            shape,
+            StreamBatch(predict, steps=shape.steps, frame_buffer_size=shape.frames),
+            lambda prepared, admission: self.engine.encode(prepared.on(shape.canvas)),
+            noise_of,
+        )
+
+    def reshape(self, shape: StreamShape, state: LiveState) -> None:
+        """As `pipeline.build` does it."""
+        stream = self.stream(shape)
+        self.admissions.draw_noise_with(stream.noise_of)
+        ready = self.admissions.prepared(state, now_ns())
+
+        def change() -> None:
+            self.runner.replace_stream(stream)
+            self.admissions.take(ready)
+
+        self.runner.between_frames(change)
 
     def apply(self, state: LiveState) -> None:
         self.filter.options = SimilarityOptions.of(state)
@@ -215,3 +237,76 @@ def test_an_error_in_a_stage_ends_the_runner_and_is_kept():
         stand.put(1)
         until(lambda: stand.runner.failed)
         assert isinstance(stand.runner.failed, MemoryError)
+
+
+def test_another_number_of_steps_starts_with_silence_and_no_garbage():
+    with Stand() as stand:
+        for value, steps in ((10, 3), (60, 1), (110, 4)):
+            stand.put(value)
+            while stand.get().seq != stand.sent - 1:
+                pass
+            state = replace(stand.state, t_index_list=(5, 20, 30, 45)[:steps], revision=value)
+            stand.reshape(StreamShape(steps, 1, SIZE), state)
+            until(lambda revision=value: stand.admissions.revision == revision)
+            calls, out = stand.runner.counts.calls, stand.runner.counts.frames_out
+            for n in range(1, 6):
+                stand.put(value + n)
+                until(lambda n=n, calls=calls: stand.runner.counts.calls >= calls + n)
+                until(
+                    lambda n=n, out=out, silent=steps - 1: (
+                        stand.runner.counts.frames_out >= out + max(0, n - silent)
+                    )
+                )
+                if n < steps:
+                    assert stand.runner.counts.frames_out == out
+                else:
+                    frame = stand.get()
+                    assert (frame.image == frame.seq % 6 + value).all()
+                    assert (frame.seq, frame.revision) == (stand.sent - steps, value)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.75])
+def test_a_smaller_canvas_changes_neither_ring_nor_picture(scale):
+    with Stand() as stand:
+        stand.put(10)
+        stand.get()
+        small = scaled_canvas(SIZE, scale, 8)
+        sizes = []
+        encode = stand.engine.encode
+        stand.engine.encode = lambda pixels: (sizes.append(pixels.shape[1:3]), encode(pixels))[1]
+        stand.reshape(StreamShape(1, 1, small), replace(stand.state, revision=2))
+        for value in (40, 200):
+            stand.put(value)
+            frame = stand.get()
+            while frame.revision != 2 or frame.seq != stand.sent - 1:
+                frame = stand.get()
+            assert frame.image.shape == (SIZE.height, SIZE.width, 3)
+            assert (frame.image == value).all()
+        assert set(sizes) == {(small.height, small.width)}
+        stand.reshape(StreamShape(1, 1, SIZE), replace(stand.state, revision=3))
+        stand.put(90)
+        frame = stand.get()
+        while frame.revision != 3:
+            frame = stand.get()
+        assert (frame.image == 90).all()
+        assert sizes[-1] == (SIZE.height, SIZE.width)
+
+
+def test_a_new_shape_is_seen_even_while_a_still_scene_is_skipped():
+    state = replace(PLAIN, similarity=True, max_skip_frames=1000)
+    with Stand(state=state) as stand:
+        for _ in range(10):
+            stand.put(120)
+            until(lambda: stand.runner.counts.frames_in == stand.sent)
+        until(lambda: stand.runner.counts.skipped >= 5)
+        while stand.styled.take() is not None:
+            pass
+        calls = stand.runner.counts.calls
+        stand.reshape(StreamShape(2, 1, SIZE), replace(state, t_index_list=(20, 45)))  # the revision stays
+        until(lambda: stand.runner.stream.shape.steps == 2)
+        for _ in range(4):
+            stand.put(120)
+            until(lambda: stand.runner.counts.frames_in == stand.sent)
+            time.sleep(0.02)
+        assert (stand.get().image == 120).all()
+        assert stand.runner.counts.calls == calls + 2  # in, and once more to drive it out

@@ -14,6 +14,7 @@ const WORDS = {
   similarity_metric: ["Compared by"],
   max_skip_frames: ["Most skipped in a row"],
   t_index_list: ["Denoising steps"],
+  canvas_scale: ["Canvas", "coarse, fast", "full"],
 };
 
 // Where a slider ends when the schema's own range is wider than what is of use; the field beside it takes all.
