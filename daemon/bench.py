@@ -24,13 +24,13 @@ from typing import Any, Final
 from daemon.app import Host, canvas_of, run
 from daemon.choice import Choice
 from daemon.exit_codes import ExitCode
-from daemon.metrics import Percentiles
 from daemon.roles import engine_config, run_module
 from daemon.settings import Loaded, Settings, load
 from pipeline import kinds
 from pipeline.configs import to_json
 from pipeline.errors import EngineError
 from pipeline.messages import to_dict
+from pipeline.metrics import Percentiles
 
 Say = Callable[[str], None]
 

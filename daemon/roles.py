@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from daemon import places
 from daemon.ladder import raw_allowed
-from daemon.metrics import Rate
 from daemon.settings import Settings
 from daemon.supervisor import Backoff, ProcessRun, Run, Supervised, ThreadRun
 from pipeline import kinds
@@ -19,6 +18,7 @@ from pipeline.channel import Message
 from pipeline.configs import CaptureConfig, EngineConfig, to_json
 from pipeline.frame import Size
 from pipeline.messages import Event, LiveState, Mode, to_dict
+from pipeline.metrics import Rate
 from pipeline.options import Options
 from pipeline.shared_memory import PipeBell, SharedRing
 from pipeline.source import SourceInfo
@@ -84,6 +84,7 @@ class Roles:
         self.engine = EngineFacts()
         self.fps_in, self.fps_engine = Rate(), Rate()
         self.counts: dict[str, Any] = {}
+        self.stages: dict[str, dict[str, float | None]] = {}
         self.engine_interval_s = 0.0  # seconds between two painted frames, smoothed; 0 = not known yet
         self._source_options = settings.source.options
         self._pictures = 0
@@ -194,6 +195,7 @@ class Roles:
     def _from_capture(self, message: Message) -> None:
         if message["say"] == "stats":
             self.counts["picture_age_s"] = message["age_s"]
+            self.stages["capture"] = message["stages"]["capture"]
             for _ in range(min(message["pictures"] - self._pictures, 1000)):
                 self.fps_in.count()
             self._pictures = message["pictures"]
@@ -300,7 +302,9 @@ class Roles:
         if "frames_out" not in stats:
             return
         now = time.monotonic()
-        self.counts.update({key: value for key, value in stats.items() if key not in ("say", "shape")})
+        self.stages.update(stats["stages"])
+        apart = ("say", "shape", "stages")
+        self.counts.update({key: value for key, value in stats.items() if key not in apart})
         if (shape := stats["shape"]) != {key: self.engine.info.get(key) for key in shape}:
             self._set_engine(info={**self.engine.info, **shape})
             self._emit(Event("engine", f"engine: {shape['detail']}", {"status": self.engine.status, **shape}))

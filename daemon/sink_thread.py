@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from daemon.ladder import Rung
-from daemon.metrics import Percentiles, Rate
 from daemon.view import View
 from pipeline.errors import PhospheneError, SinkError
 from pipeline.frame import now_ns
 from pipeline.messages import Event
+from pipeline.metrics import Percentiles, Rate, percentiles
 from pipeline.sink import OutputFormat, Sink
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 RETRY_S: Final = (0.5, 1.0, 2.0)  # the last one repeats; together below the three seconds a viewer may wait
 
 STUCK_S: Final = 5.0
+
+GAP_MS: Final = 100.0  # what a viewer may wait for the next picture, or two intervals where those are longer
 
 
 class SinkThread(threading.Thread):
@@ -47,8 +49,13 @@ class SinkThread(threading.Thread):
         self._sink: Sink | None = None
         self._error: PhospheneError | None = None
         self._rate = Rate()
-        self.latency_ms = Percentiles()
+        self.latency_ms = Percentiles()  # camera to here, of each new painted picture
+        self.stale_ms = Percentiles()  # age of what is shown, slates apart, at each send
+        self.send_ms = Percentiles()
         self.gap_ms = Percentiles()
+        self.gaps = 0  # longer than a viewer may wait
+        self.longest_gap_ms = 0.0
+        self._most_gap_ms = max(GAP_MS, 2000 / output.fps)
         self.rung: Rung = Rung.SLATE
         self.revision = 0
         self.shown = 0  # frames whose picture was a new styled one
@@ -73,6 +80,11 @@ class SinkThread(threading.Thread):
             "showing": self.rung.value if sink is not None and sink.wanted else "idle",
             "sent": self.sent,
             "late": self.late,
+            "latency_ms": percentiles(self.latency_ms),
+            "stale_ms": percentiles(self.stale_ms),
+            "send_ms": percentiles(self.send_ms),
+            "gap_ms": {**percentiles(self.gap_ms), "longest": round(self.longest_gap_ms, 1)},
+            "gaps": self.gaps,
         }
 
     def stuck(self) -> bool:
@@ -111,15 +123,19 @@ class SinkThread(threading.Thread):
         while not self._halt.is_set():
             if sink.wanted:
                 frame, self.rung = self._view.now()
+                began = now_ns()
                 sink.send(frame)
                 sent = now_ns()
+                self.send_ms.add((sent - began) / 1e6)
+                if self.rung is not Rung.SLATE:
+                    self.stale_ms.add((sent - frame.t_capture) / 1e6)
                 if self.rung is Rung.STYLED and frame.seq != last_number:
                     self.latency_ms.add((sent - frame.t_capture) / 1e6)
                     last_number = frame.seq
                     self.shown += 1
                     self.revision = frame.revision
                 if last_sent:
-                    self.gap_ms.add((sent - last_sent) / 1e6)
+                    self._gap((sent - last_sent) / 1e6)
                 last_sent = self._sent_at = sent
                 self.sent += 1
                 self._rate.count()
@@ -130,6 +146,11 @@ class SinkThread(threading.Thread):
                 missed = -left // interval
                 self.late += missed
                 due += missed * interval
+
+    def _gap(self, milliseconds: float) -> None:
+        self.gap_ms.add(milliseconds)
+        self.longest_gap_ms = max(self.longest_gap_ms, milliseconds)
+        self.gaps += milliseconds > self._most_gap_ms
 
     def _failed(self, error: PhospheneError, *, first: bool) -> None:
         """Said once for each new reason, not once for each attempt."""

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from daemon.version import version
+from pipeline.metrics import percentiles, rounded
 
 if TYPE_CHECKING:
     from daemon.app import Host
@@ -16,7 +17,7 @@ def status_of(host: Host) -> dict[str, Any]:
     """The pipeline's part of the status; the control hub adds the live state."""
     source, engine, counts = host.roles.source, host.roles.engine, host.roles.counts
     shown = max(host.sinks, key=lambda sink: sink.shown, default=None)
-    p50, p99 = shown.latency_ms.at(50, 99) if shown else (None, None)
+    nothing: dict[str, float | None] = {"p50": None, "p99": None}
     gap99 = shown.gap_ms.at(99)[0] if shown else None
     sinks = [sink.status() for sink in host.sinks]
     return {
@@ -49,8 +50,10 @@ def status_of(host: Host) -> dict[str, Any]:
             "fps_in": round(host.roles.fps_in.per_second(), 2),
             "fps_engine": round(host.roles.fps_engine.per_second(), 2),
             "fps_out": max((sink["fps"] for sink in sinks), default=0.0),
-            "latency_ms": {"p50": _rounded(p50), "p99": _rounded(p99)},
-            "gap_ms_p99": _rounded(gap99),
+            "latency_ms": percentiles(shown.latency_ms) if shown else nothing,
+            "stale_ms": percentiles(shown.stale_ms) if shown else nothing,
+            "gap_ms_p99": rounded(gap99),
+            "stages_ms": dict(host.roles.stages),
             "frames": counts.get("frames_out", 0),
             "skipped": counts.get("skipped", 0),
             "dropped": counts.get("dropped", 0),
@@ -66,7 +69,3 @@ def status_of(host: Host) -> dict[str, Any]:
             "engine": host.roles.engine_role.pid,
         },
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)

@@ -149,6 +149,7 @@ class Build:
             "busy_s": (now_ns() - counts.last_call_ns) / 1e9,
             "revision": self.admissions.revision,
             "shape": {key: self.info[key] for key in ("steps", "size", "detail")},
+            "stages": self.runner.times.facts(),
         }
 
 

@@ -17,6 +17,7 @@ from pipeline.configs import CaptureConfig, from_json
 from pipeline.errors import PhospheneError
 from pipeline.frame import now_ns
 from pipeline.geometry import Look
+from pipeline.metrics import StageTimes
 from pipeline.pixels import place_on_canvas, place_on_output
 from pipeline.slot import SlotWriter
 from pipeline.source import Picture, Source, SourceInfo
@@ -61,6 +62,7 @@ class _Capture:
         self.halt = threading.Event()
         self._source: Source | None = None
         self._pictures = 0
+        self._times = StageTimes("capture")
         self._last_ns: int | None = None
 
     def listen(self) -> None:
@@ -80,7 +82,12 @@ class _Capture:
 
     def _report(self) -> None:
         age = None if self._last_ns is None else (now_ns() - self._last_ns) / 1e9
-        report: dict[str, Any] = {"say": "stats", "pictures": self._pictures, "age_s": age}
+        report: dict[str, Any] = {
+            "say": "stats",
+            "pictures": self._pictures,
+            "age_s": age,
+            "stages": self._times.facts(),
+        }
         if (source := self._source) is not None:
             # A camera's rate is measured as it runs.
             report["detail"] = source.info.detail
@@ -122,7 +129,7 @@ class _Capture:
         return False
 
     def _publish(self, picture: Picture, look: Look) -> None:
-        config = self._config
+        config, began = self._config, now_ns()
         seq = self._pictures
         _, content = place_on_canvas(
             picture.image,
@@ -140,7 +147,7 @@ class _Capture:
             )
             self._raw.commit(seq=seq, t_capture=picture.t_capture)
         self._pictures += 1
-        self._last_ns = now_ns()
+        self._last_ns = self._times.since("capture", began)
 
     def _failed(self, error: PhospheneError) -> None:
         self._last_ns = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frame import Rect, Size
+from pipeline.frame import Rect, Size, now_ns
 from pipeline.pixels import shrink, size_of
 
 Pictures = npt.NDArray[np.uint8]
@@ -29,12 +29,13 @@ class Prepared:
     """F frames that the filter has let through.
 
     pixels: as the camera gave them, in staging memory. small: the same on a smaller canvas, where the model paints
-    on one.
+    on one. ready_ns: since when it waits for the denoiser.
     """
 
     pixels: Pictures
     tags: tuple[Tag, ...]
     small: Pictures | None = None
+    ready_ns: int = field(default_factory=now_ns)
 
     def on(self, canvas: Size) -> Pictures:
         """The frames on `canvas`; resized here only where they were prepared for another one."""

@@ -23,6 +23,7 @@ from pipeline.engine.eager import EagerEngine
 from pipeline.frame import Image, now_ns
 from pipeline.handoff import Handoff
 from pipeline.live_admission import LiveAdmission
+from pipeline.metrics import StageTimes
 from pipeline.pixels import resize, size_of, take_from_canvas
 from pipeline.prepared import Pictures, Prepared, Tag, shrunk
 from pipeline.similarity import SimilarityFilter
@@ -81,6 +82,7 @@ class Runner:
         self.working = threading.Event()  # cleared while nothing is wanted (bypass, freeze, panic)
         self.working.set()
         self.counts = Counts()
+        self.times = StageTimes("prepare", "wait", "denoise", "decode", "enlarge")
         self.failed: BaseException | None = None
         stages = (self._prepare, self._denoise, self._publish)
         self._threads = [
@@ -149,6 +151,7 @@ class Runner:
             pixels = self._staging[turn]
             tags = self._gather(pixels)
             stream = self._stream
+            began = now_ns()
             admission, morphing = self._admissions.at(now_ns())
             present = (admission.revision, stream)
             if tags is None:
@@ -173,6 +176,7 @@ class Runner:
             admitted, undrained = present, stream.shape.steps - 1
             last = Prepared(pixels, tags, self._on_canvas_of(stream, turn))
             self._pending.offer(last)
+            self.times.since("prepare", began)
             turn = (turn + 1) % _STAGING
 
     def _on_canvas_of(self, stream: Stream, turn: int) -> Pictures | None:
@@ -207,9 +211,11 @@ class Runner:
             if prepared is None:
                 self.counts.last_call_ns = now_ns()  # waiting for frames is not hanging
                 continue
-            admission, _ = self._admissions.at(now_ns())
+            began = self.times.since("wait", prepared.ready_ns)
+            admission, _ = self._admissions.at(began)
             emitted = self.feed(self._stream, prepared, admission)
             self.counts.calls += 1
+            self.times.since("denoise", began)
             if emitted is not None:
                 self._hand_over(emitted)
             self.counts.last_call_ns = now_ns()
@@ -228,9 +234,10 @@ class Runner:
     def _publish(self) -> None:
         torch.set_num_threads(1)  # this thread's own: the others keep theirs
         while (emitted := self._finished.get()) is not None:
+            began = now_ns()
             images = self._engine.decode_async(emitted.latents).result().numpy()
             valid = emitted.valid()
-            released = now_ns()
+            released = self.times.since("decode", began)
             for image, tag, good in zip(images, emitted.tags, valid, strict=True):
                 assert isinstance(tag, Tag)
                 if not good:
@@ -247,7 +254,7 @@ class Runner:
                 self._write(image, tag)
 
     def _write(self, image: Image, tag: Tag) -> None:
-        config = self._config
+        config, began = self._config, now_ns()
         if size_of(image) != config.canvas:
             image = resize(image, config.canvas, "bicubic")
         take_from_canvas(
@@ -260,6 +267,7 @@ class Runner:
         )
         self._styled.commit(seq=tag.seq, t_capture=tag.t_capture, revision=tag.revision)
         self.counts.frames_out += 1
+        self.times.since("enlarge", began)
 
     def _guarded(self, stage: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:

@@ -19,7 +19,7 @@ from daemon.version import version
 REQUIRED: Final = (
     "torch",
     "diffusers",
-    "transformers",
+    "tokenizers",
     "safetensors",
     "av",
     "starlette",
