@@ -349,6 +349,7 @@ def engine_config(settings: Settings, canvas: Size) -> EngineConfig:
         device=settings.engine.device,
         dtype=settings.engine.dtype,
         threads=0 if threads == "auto" else threads,
+        fp8=settings.engine.fp8,
         offline=settings.model.offline,
         allow_pickle=settings.model.allow_pickle,
         pictures=settings.source.kind != "noise",

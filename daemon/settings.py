@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from daemon.choice import Choice, SinkChoice, SourceChoice, fault
 from daemon.config_errors import KeyPath, Origin, did_you_mean
 from daemon.ladder import OnFault
-from daemon.value_types import Loras, ModelSize, OutputSize, Steps, Text, Threads
+from daemon.value_types import EngineKind, Loras, ModelSize, OutputSize, Steps, Text, Threads
 from pipeline.geometry import Fit, Upscale
 from pipeline.messages import GuidanceForm, LiveState, Similarity, Style
 from pipeline.options import Options, setting
@@ -122,17 +122,24 @@ class SimilaritySettings(Options):
 class EngineSettings(Options):
     """How and where a step is executed."""
 
-    kind: Literal["auto", "eager"] = setting("auto", "auto or eager (plain PyTorch calls)", applies="rebuild")
+    kind: EngineKind = setting(
+        "auto",
+        "auto: the fastest here; eager: plain PyTorch calls; the others: docs/engines.md",
+        applies="rebuild",
+    )
     device: str = setting(
         "auto",
-        "auto, cpu, cuda, cuda:N or mps",
+        "auto, cpu, cuda, cuda:N, mps or xpu",
         applies="rebuild",
-        pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
+        pattern=r"^(auto|cpu|mps|xpu|cuda(:\d{1,2})?)$",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto", "auto (measured at start), float32, bfloat16 or float16", applies="rebuild"
     )
     threads: Threads = setting("auto", "CPU threads of the engine: auto or a number", applies="rebuild")
+    fp8: bool = setting(
+        False, "linear layers in 8-bit numbers, on cards that have them: faster, coarser", applies="rebuild"
+    )
 
 
 class StyleSettings(Options):

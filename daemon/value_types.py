@@ -8,7 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from daemon.choice import fault
+from daemon.config_errors import did_you_mean
+from pipeline import kinds
 from pipeline.frame import Size
+
+_ENGINES = ("auto", *kinds.names("pipeline.engine.kinds"))
 
 
 def _size(given: Any) -> Any:
@@ -56,6 +60,12 @@ def _threads(given: Any) -> int | Literal["auto"]:
     return int(given)
 
 
+def _engine_kind(given: Any) -> Any:
+    if isinstance(given, str) and given not in _ENGINES:
+        raise fault(f"there is no engine {given!r}", did_you_mean(given, _ENGINES, "use one of"))
+    return given
+
+
 def _loras(given: Any) -> tuple[tuple[str, float], ...]:
     if isinstance(given, list | tuple):
         if all(isinstance(item, str) for item in given):
@@ -100,6 +110,9 @@ ModelSize = Annotated[
     Size | Literal["auto"], BeforeValidator(_model_size), _AS_TEXT, WithJsonSchema({"type": "string"})
 ]
 Threads = Annotated[int | Literal["auto"], BeforeValidator(_threads)]
+EngineKind = Annotated[
+    str, BeforeValidator(_engine_kind), WithJsonSchema({"type": "string", "enum": list(_ENGINES)})
+]
 Loras = Annotated[
     tuple[tuple[str, float], ...],
     BeforeValidator(_loras),

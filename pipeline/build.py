@@ -16,6 +16,7 @@ from pipeline.configs import EngineConfig
 from pipeline.consistency import TemporalConsistency
 from pipeline.engine import precision
 from pipeline.engine.eager import EagerEngine
+from pipeline.engine.switch import EngineSwitch
 from pipeline.errors import EngineError
 from pipeline.frame import now_ns
 from pipeline.live_admission import LiveAdmission, Target
@@ -41,7 +42,7 @@ class Build:
 
     config: EngineConfig
     runner: Runner
-    engine: EagerEngine
+    engine: EngineSwitch
     admissions: LiveAdmission
     similarity: SimilarityFilter
     consistency: TemporalConsistency
@@ -176,7 +177,7 @@ def build(
         allow_pickle=config.allow_pickle,
         progress=progress,
     )
-    engine = EagerEngine(model)
+    engine = EngineSwitch(EagerEngine(model))
     conditioner = TextConditioner(
         model,
         on_truncated=lambda prompt, dropped: say("warning", f"the prompt is too long; not used: {dropped!r}"),
@@ -196,7 +197,7 @@ def build(
         on_invalid=lambda n: say("warning", f"{n} frames with NaN or infinite values were dropped"),
     )  # fmt: skip
     info = {
-        "kind": "eager",
+        "kind": engine.kind,
         "device": device_name(device),
         "dtype": str(dtype).removeprefix("torch."),
         "model": model.name,

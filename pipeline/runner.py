@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pipeline.admission import Admission, Emitted
 from pipeline.configs import EngineConfig
-from pipeline.engine.eager import EagerEngine
+from pipeline.engine.engine import Engine
 from pipeline.frame import Image, now_ns
 from pipeline.handoff import Handoff
 from pipeline.live_admission import LiveAdmission
@@ -55,7 +55,7 @@ class Runner:
         config: EngineConfig,
         camera: SlotReader,
         styled: SlotWriter,
-        engine: EagerEngine,
+        engine: Engine,
         stream: Stream,
         admissions: LiveAdmission,
         similarity: SimilarityFilter,
@@ -125,11 +125,10 @@ class Runner:
         emitted = self.feed(self._stream, prepared, admission)
         return None if emitted is None else self._engine.decode_async(emitted.latents).result()
 
-    @staticmethod
-    def feed(stream: Stream, prepared: Prepared, admission: Admission) -> Emitted | None:
+    def feed(self, stream: Stream, prepared: Prepared, admission: Admission) -> Emitted | None:
         """Encode and one call of the stream batch."""
         tags = tuple(tag._replace(revision=admission.revision) for tag in prepared.tags)
-        return stream.batch.step(stream.latents_of(prepared, admission), admission, tags)
+        return self._engine.step(stream.batch, stream.latents_of(prepared, admission), admission, tags)
 
     def stop(self, wait_s: float = 1.0) -> None:
         self._halt.set()

@@ -12,7 +12,7 @@ from pipeline.admission import Admission
 from pipeline.configs import EngineConfig
 from pipeline.consistency import TemporalConsistency
 from pipeline.dream import Dream
-from pipeline.engine.eager import EagerEngine
+from pipeline.engine.engine import Engine
 from pipeline.noise import blend_noise, noise_for
 from pipeline.prepared import Prepared
 from pipeline.stream_batch import StreamBatch
@@ -34,7 +34,7 @@ class Stream:
 
 def make_stream(
     shape: StreamShape,
-    engine: EagerEngine,
+    engine: Engine,
     config: EngineConfig,
     consistency: TemporalConsistency,
     dream_seed: Callable[[], int],

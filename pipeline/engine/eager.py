@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
 
+from pipeline.admission import Admission, Emitted
 from pipeline.conditioning import TextContext
 from pipeline.engine.denormals import flushed
-from pipeline.engine.pictures import PendingPictures, PictureBuffer, Pictures
+from pipeline.engine.pictures import Pending, PendingPictures, PictureBuffer, Pictures
 from pipeline.models.model import Model
 from pipeline.stream_shape import StreamShape
 
+if TYPE_CHECKING:
+    from pipeline.stream_batch import StreamBatch
+
 
 class EagerEngine:
-    """Encode, predict and decode with one `Model`, on its device and in its dtype. Used by one thread."""
+    """Encode, predict and decode with one `Model`, on its device and in its dtype."""
+
+    kind = "eager"
+    follows_weights = True
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -43,12 +53,23 @@ class EagerEngine:
             out: Tensor = unet(x.to(dtype=self.dtype, memory_format=torch.channels_last), timesteps, kv)
         return out.to(x.dtype)
 
+    def step(
+        self, batch: StreamBatch, latents: Tensor, admission: Admission, tags: Sequence[object]
+    ) -> Emitted | None:
+        return batch.step(latents, admission, tags)
+
+    def info(self) -> dict[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [F, C, h, w] → RGB uint8 [F, H, W, 3] on the CPU, C-contiguous; waits for the device."""
         return self.decode_async(latents).result()
 
     @torch.inference_mode()
-    def decode_async(self, latents: Tensor) -> PendingPictures:
+    def decode_async(self, latents: Tensor) -> Pending:
         """As `decode`, without waiting for the device: ask for `result()` once the next step is under way."""
         z = latents.to(dtype=self.dtype, memory_format=torch.channels_last)
         with flushed(self.device):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -57,6 +59,31 @@ class PictureBuffer:
         if self._uploaded is not None:
             self._uploaded.record()
         return uploaded
+
+
+class Pending(Protocol):
+    """Pictures that were asked for and need not be there yet."""
+
+    def ready(self) -> bool:
+        """True when `result()` would not wait."""
+        ...
+
+    def result(self) -> Tensor:
+        """RGB uint8 [F, H, W, 3] on the CPU, C-contiguous."""
+        ...
+
+
+class ReadyPictures:
+    """Pictures that are there."""
+
+    def __init__(self, pictures: Tensor) -> None:
+        self._pictures = pictures
+
+    def ready(self) -> bool:
+        return True
+
+    def result(self) -> Tensor:
+        return self._pictures
 
 
 class PendingPictures:

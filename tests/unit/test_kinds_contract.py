@@ -65,3 +65,23 @@ def test_an_unknown_kind_names_the_known_ones():
     with pytest.raises(PhospheneError, match="no kind 'webcm'") as error:
         kinds.load("pipeline.sources", "webcm")
     assert "webcam" in error.value.mend
+
+
+def test_every_engine_says_whether_it_can_be_used_and_loads_nothing_heavy():
+    script = (
+        "import json, sys\n"
+        "from pipeline.engine.kinds._contract import PACKAGE, kind_of, wanted\n"
+        "from pipeline import kinds\n"
+        "said = {n: [kind_of(n).available(d) for d in ('cpu', 'cuda', 'mps')] for n in kinds.names(PACKAGE)}\n"
+        "tried = {d: wanted('auto', d) for d in ('cpu', 'cuda', 'mps', 'xpu')}\n"
+        "heavy = sorted({name.partition('.')[0] for name in sys.modules})\n"
+        "print(json.dumps([said, tried, heavy]))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    said, tried, loaded = json.loads(ended.stdout)
+    assert said["eager"] == [None, None, None]
+    assert all(reason is None or len(reason) > 20 for reasons in said.values() for reason in reasons)
+    assert all(set(names) <= set(said) for names in tried.values())
+    assert not (HEAVY | {"openvino", "tensorrt"}) & set(loaded)

@@ -53,6 +53,9 @@ class Mirror:
         z = torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2).float() / 255
         return z * float("nan") if self.poison else z
 
+    def step(self, batch, latents, admission, tags):
+        return batch.step(latents, admission, tags)
+
     def decode_async(self, latents: Tensor) -> PendingPictures:
         return PendingPictures(latents)
 

@@ -1,0 +1,151 @@
+"""What an engine is built for: plain values that fit a JSON line, and the name under which the result is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.configs import EngineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One engine to build.
+
+    model … allow_pickle: as in `EngineConfig`. weights: every LoRA in force, fused. device, dtype: PyTorch's names.
+    height, width: of the pictures, pixels. frames: F. steps: T. rows: of the UNet calls wanted now, the first the
+    most urgent. threads: of one UNet call on a CPU. fp8: linear layers in 8-bit numbers where the card has them.
+    """
+
+    kind: str
+    model: str
+    vae: str | None
+    weights: tuple[tuple[str, float], ...]
+    offline: bool
+    allow_pickle: bool
+    device: str
+    dtype: str
+    height: int
+    width: int
+    frames: int
+    steps: int
+    rows: tuple[int, ...]
+    threads: int
+    fp8: bool = False
+
+    @staticmethod
+    def of(
+        config: EngineConfig, kind: str, device: torch.device, dtype: torch.dtype, steps: int, threads: int
+    ) -> Job:
+        """For a configuration, without LoRAs."""
+        return Job(
+            kind=kind,
+            model=config.model,
+            vae=config.vae,
+            weights=(),
+            offline=config.offline,
+            allow_pickle=config.allow_pickle,
+            device=str(device),
+            dtype=str(dtype).removeprefix("torch."),
+            height=config.canvas.height,
+            width=config.canvas.width,
+            frames=config.frame_buffer_size,
+            steps=steps,
+            rows=rows_of(steps, config.frame_buffer_size),
+            threads=threads,
+            fp8=config.fp8,
+        )
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        found: torch.dtype = getattr(torch, self.dtype)
+        return found
+
+    def with_rows(self, rows: Iterable[int]) -> Job:
+        return replace(self, rows=tuple(rows))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: Any) -> Job:
+        """Raises TypeError for anything else than what `to_json` gave."""
+        pairs = tuple((str(name), float(weight)) for name, weight in values["weights"])
+        return Job(**{**values, "weights": pairs, "rows": tuple(values["rows"])})
+
+    def key(self, *versions: str) -> str:
+        """Name of the folder that keeps the result: another name wherever the result could be another one.
+
+        versions: of the compiler. Model and LoRA files count by name, size and time of change, our own network
+        and engine code by content. Which rows are wanted now does not count: the folder grows by them.
+        """
+        facts = {
+            **self.to_json(),
+            "rows": None,
+            "torch": torch.__version__,
+            "versions": versions,
+            "machine": machine(torch.device(self.device)),
+            "code": _code(),
+            "files": [fact for name in self._names() for fact in _files(name)],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+    def _names(self) -> list[str]:
+        return [self.model, *([self.vae] if self.vae else []), *(name for name, _ in self.weights)]
+
+
+def rows_of(steps: int, frames: int) -> tuple[int, ...]:
+    """Every number of rows a UNet call can have: T·F without negative rows, F more a step that has them.
+
+    In the order of need: none or self; onetime; full; what lies between only while guidance changes.
+    """
+    base = steps * frames
+    usual = (base, base + frames, 2 * base)
+    between = (base + k * frames for k in range(steps + 1))
+    return tuple(dict.fromkeys((*usual, *between)))
+
+
+def machine(device: torch.device) -> str:
+    """The hardware that compiled code is bound to."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"{torch.cuda.get_device_name(device)} sm_{major}{minor} cuda {torch.version.cuda}"
+    return f"{device.type} {_processor()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _processor() -> str:
+    import platform
+
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    wanted = ("model name", "flags", "Features", "CPU part")
+    facts = dict.fromkeys(line for line in text.splitlines() if line.startswith(wanted))
+    return platform.machine() + hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
+
+
+def _code() -> str:
+    """Our own code that ends up in a compiled engine."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted([*here.rglob("*.py"), *(here.parent / "models").glob("*.py")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(name: str) -> Iterator[tuple[str, int, int]]:
+    """(path, bytes, time of change) of what a model's or LoRA's name stands for on this machine."""
+    from pipeline.models.load import located
+
+    path = located(name, offline=True, progress=lambda what, share: None)
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            facts = file.stat()
+            yield str(file), facts.st_size, facts.st_mtime_ns
