@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from daemon import places
+from daemon.camera_view import CameraView
 from daemon.choice import Choice
 from daemon.control import ControlHub
 from daemon.exit_codes import ExitCode
@@ -59,6 +60,15 @@ class Host:
         self.preview = kinds.load("pipeline.sinks", "preview").create(
             _preview_options(settings), self._output
         )
+        self.camera_view = CameraView(
+            kinds.load("pipeline.sinks", "preview").create(_preview_options(settings), self._output),
+            settings.output.fps,
+            reader=self.roles.raw.reader,
+            allowed=lambda: self.settings.web.show_raw,
+            state=lambda: self.control.state,
+            ask=self.roles.watch_raw,
+            emit=self.control.emit,
+        )
         self.sinks = [self._sink(choice) for choice in settings.sinks]
         self._painted = self.roles.styled.reader()
         self._asked_to_stop = False
@@ -77,6 +87,7 @@ class Host:
         for sink in self.sinks:
             sink.start()
         self.roles.start()
+        self.camera_view.start()
         self._effects_thread.start()
         done = asyncio.create_task(self._until_done(seconds, frames))
         page = asyncio.create_task(self._page(on_address))
@@ -105,6 +116,7 @@ class Host:
             self.preview,
             token=places.token(),
             stream_key=StreamKey(places.stream_key_file()),
+            camera=self.camera_view,
             settings_schema=Settings.model_json_schema(),
             extras=Extras(config=self._config, reload=self.reload, stop=self.stop),
         )
@@ -153,6 +165,7 @@ class Host:
     def _end(self) -> None:
         self._effects.put(None)
         self.integrations.ask_to_end()
+        self.camera_view.stop()
         for sink in self.sinks:
             sink.stop()
         self.roles.stop()

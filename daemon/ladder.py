@@ -53,6 +53,9 @@ def choose(
     return Rung.SLATE
 
 
-def raw_allowed(mode: Mode, on_fault: OnFault) -> bool:
-    """Whether the host may see raw camera pictures at all now. While False, none are even sent to it."""
-    return mode is Mode.BYPASS or (on_fault != "slate" and mode is not Mode.PANIC)
+def raw_allowed(mode: Mode, on_fault: OnFault, *, watched: bool = False) -> bool:
+    """Whether the host may see raw camera pictures at all now. While False, none are even sent to it.
+
+    watched: somebody looks at the page's before and after, which `web.show_raw` allows. No sink shows it.
+    """
+    return mode is Mode.BYPASS or ((watched or on_fault != "slate") and mode is not Mode.PANIC)

@@ -87,6 +87,7 @@ class Roles:
         self.stages: dict[str, dict[str, float | None]] = {}
         self.engine_interval_s = 0.0  # seconds between two painted frames, smoothed; 0 = not known yet
         self._source_options = settings.source.options
+        self._raw_watched = False
         self._pictures = 0
         self._painted: tuple[int, float] | None = None
         self._lock = threading.Lock()
@@ -129,7 +130,7 @@ class Roles:
                 self._set_source(status="closed", error=None)
             else:
                 self.capture_role.start()
-            self._allow_raw(raw_allowed(state.mode, self._settings.on_fault))
+            self._allow_raw(state)
 
     def prepare(self, prompts: Sequence[str]) -> None:
         """Have the engine encode prompts that may be wanted soon."""
@@ -162,8 +163,17 @@ class Roles:
             self.counts["busy_s"] = 0.0
             self.engine_role.kill_for(f"the denoiser was busy with one call for more than {HANG_S:g} s")
 
-    def _allow_raw(self, on: bool) -> None:
-        self.capture_role.send({"do": "raw", "on": on})
+    def watch_raw(self, on: bool) -> None:
+        """Whether the page's before and after is looked at: raw pictures are made for it. Blocks as `apply`."""
+        with self._lock:
+            self._raw_watched = on
+            self._allow_raw(self._state())
+
+    def _raw_wanted(self, state: LiveState) -> bool:
+        return raw_allowed(state.mode, self._settings.on_fault, watched=self._raw_watched)
+
+    def _allow_raw(self, state: LiveState) -> None:
+        self.capture_role.send({"do": "raw", "on": self._raw_wanted(state)})
 
     # ------------------------------------------------------------ capture
 
@@ -189,8 +199,7 @@ class Roles:
         )
         self._pictures = 0
         self.counts["picture_age_s"] = None
-        raw = raw_allowed(self._state().mode, settings.on_fault)
-        return {"do": "start", "config": to_json(config), "raw": raw}
+        return {"do": "start", "config": to_json(config), "raw": self._raw_wanted(self._state())}
 
     def _from_capture(self, message: Message) -> None:
         if message["say"] == "stats":

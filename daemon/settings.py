@@ -176,6 +176,9 @@ class WebSettings(Options):
         "127.0.0.1", "address to listen on; 127.0.0.1: this computer only", applies="rebuild", min_length=1
     )
     port: int = setting(8520, "port to listen on; 0: any free one", applies="rebuild", ge=0, le=65535)
+    show_raw: bool = setting(
+        False, "let the page show your real face beside the painting (before and after)", applies="live"
+    )
 
 
 class LogSettings(Options):

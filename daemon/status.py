@@ -62,6 +62,7 @@ def status_of(host: Host) -> dict[str, Any]:
             "shown_revision": shown.revision if shown else 0,
         },
         "integrations": host.integrations.status(),
+        "web": {"show_raw": host.settings.web.show_raw, "host": host.settings.web.host},
         "faults": [text for text in (source.error, engine.error, *(s["error"] for s in sinks)) if text],
         "processes": {
             "host": os.getpid(),

@@ -20,7 +20,7 @@ from integrations.web.controls import controls
 from integrations.web.errors import RefusedError
 from integrations.web.feed import Feed
 from integrations.web.limits import Limits, Seats
-from integrations.web.preview import Preview
+from integrations.web.preview import CameraPictures, Preview
 from integrations.web.prometheus import metrics_text
 from integrations.web.streams import PictureStream, Snapshots, raw_allowed
 from pipeline.messages import to_dict
@@ -52,6 +52,8 @@ class Api:
         preview: Preview | None,
         feed: Feed | None,
         *,
+        camera: CameraPictures | None,
+        camera_feed: Feed | None,
         stream_key: StreamKey,
         settings_schema: Mapping[str, Any],
         extras: Extras,
@@ -59,6 +61,7 @@ class Api:
         drop: Callable[[Scope], None],
     ) -> None:
         self._control, self._feed, self._stream_key = control, feed, stream_key
+        self._camera, self._camera_feed = camera, camera_feed
         self._extras, self._limits, self._drop = extras, limits, drop
         self._schema = {"settings": settings_schema, "controls": controls(settings_schema)}
         self._openapi = openapi.document()
@@ -75,6 +78,7 @@ class Api:
             Route("/snapshot.png", self.snapshot),
             Route("/stream.mjpeg", self.mjpeg),
             Route("/stream.jpegs", self.jpegs),
+            Route("/camera.mjpeg", self.camera),
             Route(f"{v1}/status", self.status),
             Route(f"{v1}/state", self.state),
             Route(f"{v1}/styles", self.styles),
@@ -160,6 +164,25 @@ class Api:
 
     async def jpegs(self, request: Request) -> Response:
         return self._stream(request, multipart=False)
+
+    async def camera(self, request: Request) -> Response:
+        """The camera's own picture: with the token, where the settings allow it, and never in panic."""
+        camera, feed = self._camera, self._camera_feed
+        if camera is None or feed is None:
+            raise no_preview()
+        if (why := camera.refused()) is not None:
+            raise RefusedError(403, why.message, why.mend)
+        if request.method == "HEAD":
+            return Response()
+        return PictureStream(
+            feed,
+            multipart=True,
+            raw=True,
+            allowed=lambda: camera.refused() is None,
+            seats=self._streams,
+            stalled_s=self._limits.stalled_s,
+            drop=self._drop,
+        )
 
     def _stream(self, request: Request, *, multipart: bool) -> Response:
         if self._feed is None:

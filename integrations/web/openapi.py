@@ -140,6 +140,12 @@ def paths() -> dict[str, dict[str, Any]]:
             security=TOKEN_OR_KEY,
             refusals=no_picture,
         ),
+        "/camera.mjpeg": operation(
+            "camera",
+            "The camera's own picture, for before and after; endless. Only where `web.show_raw` allows it.",
+            {200: answer("One JPEG a part.", binary, "multipart/x-mixed-replace")},
+            refusals=no_picture | {403: "The settings do not allow it, or panic is on."},
+        ),
         f"{PREFIX}/status": operation(
             "status", "Everything about the daemon.", {200: answer("Facts.", OBJECT)}
         ),

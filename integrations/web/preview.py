@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from pipeline.errors import PhospheneError
+
 
 class Picture(Protocol):
     """One encoded picture. Immutable."""
@@ -29,6 +31,11 @@ class Picture(Protocol):
         """The `LiveState.revision` that painted it; 0: not painted."""
         ...
 
+    @property
+    def t_capture(self) -> int:
+        """When the camera took it, ns: the same for a painting and the camera's own picture it was made from."""
+        ...
+
 
 class Viewer(Protocol):
     """While one is open, pictures are made."""
@@ -49,6 +56,17 @@ class Preview(Protocol):
 
     def snapshot(self, timeout_s: float = 2.0) -> bytes:
         """The picture shown now, full size, as PNG. Raises PhospheneError when none comes in time."""
+        ...
+
+
+class CameraPictures(Protocol):
+    """The camera's own picture, for before and after."""
+
+    @property
+    def preview(self) -> Preview: ...
+
+    def refused(self) -> PhospheneError | None:
+        """Why it may not be shown now; None: it may."""
         ...
 
 

@@ -27,7 +27,7 @@ from integrations.web.limits import Limits
 from integrations.web.live import Live
 from integrations.web.openapi import PREFIX
 from integrations.web.page_files import PageFiles
-from integrations.web.preview import Preview
+from integrations.web.preview import CameraPictures, Preview
 from pipeline.errors import PhospheneError
 
 SEND_BUFFER = 256 * 1024
@@ -44,6 +44,7 @@ def build_app(
     control: Control,
     preview: Preview | None,
     *,
+    camera: CameraPictures | None = None,
     token: str,
     stream_key: StreamKey,
     allowed_hosts: Collection[str] = (),
@@ -54,12 +55,14 @@ def build_app(
     """The whole web interface as one ASGI application.
 
     preview: None when no preview sink is configured (the streams then answer 404 and say so).
+    camera: the camera's own picture for before and after; None: there is none.
     allowed_hosts: host names beside the loopback names by which the daemon may be addressed.
     settings_schema: JSON schema of the settings, for the page's controls.
     """
     limits = limits or Limits()
     drop = Drop()
     feed = Feed(preview) if preview is not None else None
+    camera_feed = Feed(camera.preview) if camera is not None else None
     hub = Hub(control, limits.event_queue)
     live = Live(control, hub, token=token, limits=limits, drop=drop)
     page = PageFiles()
@@ -67,6 +70,8 @@ def build_app(
         control,
         preview,
         feed,
+        camera=camera,
+        camera_feed=camera_feed,
         stream_key=stream_key,
         settings_schema=settings_schema,
         extras=extras,
@@ -76,8 +81,9 @@ def build_app(
 
     def close() -> None:
         hub.close()
-        if feed is not None:
-            feed.close()
+        for open_feed in (feed, camera_feed):
+            if open_feed is not None:
+                open_feed.close()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -93,7 +93,7 @@ def part(picture: Picture) -> bytes:
     """One part and the boundary after it: a browser shows a part only once it has seen its end."""
     head = (
         f"Content-Type: image/jpeg\r\nContent-Length: {len(picture.data)}\r\n"
-        f"X-Number: {picture.number}\r\nX-Revision: {picture.revision}\r\n\r\n"
+        f"X-Number: {picture.number}\r\nX-Revision: {picture.revision}\r\nX-Captured: {picture.t_capture}\r\n\r\n"
     )
     return b"".join((head.encode("ascii"), picture.data, f"\r\n--{BOUNDARY}\r\n".encode("ascii")))
 

@@ -180,6 +180,11 @@ class Preview:
         for listener in listeners:
             listener(jpeg)
 
+    def forget(self) -> None:
+        """Drop the newest picture: viewers get the next one and nothing from before."""
+        with self._changed:
+            self._jpeg, self._shown, self._encoded_at = None, None, 0
+
     def close(self) -> None:
         """End every wait. Viewers are gone; a later `subscribe` starts anew."""
         with self._changed:

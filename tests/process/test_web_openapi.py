@@ -18,7 +18,7 @@ from fake_daemon import FakeDaemon
 schemathesis = pytest.importorskip("schemathesis", reason="not installed: pip install schemathesis")
 checks = pytest.importorskip("schemathesis.specs.openapi.checks")
 
-ENDLESS = r"/stream\.|/events$"
+ENDLESS = r"/stream\.|/camera\.|/events$"
 """Never end, so they are read by tests of their own."""
 
 ENDING = r"/stop$"
