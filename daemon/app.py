@@ -50,6 +50,7 @@ class Host:
             loaded, status=self.status, prepare=lambda prompts: self.roles.prepare(prompts)
         )
         self.control.subscribe(on_event)
+        self.control.subscribe(self._heard)
         self.canvas = canvas_of(settings)
         self.roles = Roles(settings, self.canvas, lambda: self.control.state, self.control.emit, self._look)
         self.integrations = IntegrationThreads(settings, self.control, self.control.emit)
@@ -153,8 +154,8 @@ class Host:
             if frames is not None and self.painted >= frames:
                 return
             if (
-                self.roles.source.status == "ended"
-                and time.monotonic() - self.roles.source.since > self.settings.hold_s
+                self.roles.capture.facts.status == "ended"
+                and time.monotonic() - self.roles.capture.facts.since > self.settings.hold_s
             ):
                 return
             try:
@@ -176,8 +177,9 @@ class Host:
 
     def _ping(self) -> None:
         """The service manager's watchdog hears from us only while every open sink sends."""
-        stuck = [sink.kind for sink in self.sinks if sink.stuck()]
-        if not stuck:
+        for sink in self.sinks:
+            sink.watch()
+        if not any(sink.stuck() for sink in self.sinks):
             self.notifier.watchdog()
 
     # ------------------------------------------------------------ state
@@ -195,6 +197,13 @@ class Host:
                     return
                 state = newer
             self.roles.apply(state)
+
+    def _heard(self, event: Event) -> None:
+        """Choosing a mode (`phosphene resume`, on the page, in OBS) also tries again what was given up."""
+        if event.kind == "state" and event.data.get("command", {}).get("command") == "mode":
+            self.roles.revive()
+            for sink in self.sinks:
+                sink.revive()
 
     def _adopt(self, settings: Settings, changed: frozenset[str]) -> None:
         """Reloaded settings: what the hub found to apply to a running daemon."""
@@ -217,9 +226,9 @@ class Host:
         self._outlook = outlook(
             self.settings,
             self.control.state,
-            self.roles.source,
-            self.roles.engine,
-            self.roles.engine_interval_s,
+            self.roles.capture.facts,
+            self.roles.engine.facts,
+            self.roles.engine.interval_s,
         )
 
     def status(self) -> dict[str, Any]:

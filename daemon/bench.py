@@ -159,8 +159,10 @@ def _daemon(
 def _wait_ready(host: Host) -> None:
     deadline = time.monotonic() + READY_S
     while host.sinks[0].shown < 3:
-        if host.roles.engine.status == "failed" or time.monotonic() > deadline:
-            raise EngineError(host.roles.engine.error or "no frame was painted", host.roles.engine.mend or "")
+        if host.roles.engine.facts.status == "failed" or time.monotonic() > deadline:
+            raise EngineError(
+                host.roles.engine.facts.error or "no frame was painted", host.roles.engine.facts.mend or ""
+            )
         time.sleep(0.05)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from daemon.facts import EngineFacts, SourceFacts
 from daemon.ladder import raw_allowed
-from daemon.roles import EngineFacts, SourceFacts
 from daemon.settings import Settings
 from daemon.view import Outlook
 from pipeline.messages import LiveState, Mode
@@ -32,11 +32,11 @@ def outlook(
 def _words(state: LiveState, source: SourceFacts, engine: EngineFacts) -> tuple[str, str]:
     if state.mode is Mode.PANIC:
         return "Camera off", "Panic is on. The camera is closed until another mode is chosen."
-    if source.status in ("failed", "stalled"):
+    if source.status in ("failed", "stalled", "given up"):
         return "No picture from the camera", source.error or ""
     if source.status == "ended":
         return "The end", f"{source.name} is over."
-    if engine.status == "failed":
+    if engine.status in ("failed", "given up"):
         return "The painter cannot run", engine.error or ""
     if engine.status == "restarting":
         return "One moment", "The painter is being started again."

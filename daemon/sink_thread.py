@@ -1,17 +1,18 @@
 """One thread a sink: it owns the device, keeps the pace and repeats the newest frame.
 
-A sink that cannot be opened or that fails is opened again with back-off, for ever; the others never notice.
+A sink that cannot be opened or that fails is opened again with back-off (`daemon.policy`); the others never notice.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from daemon.ladder import Rung
+from daemon.policy import SINK, Attempts, Policy
 from daemon.view import View
 from pipeline.errors import PhospheneError, SinkError
 from pipeline.frame import now_ns
@@ -21,9 +22,8 @@ from pipeline.sink import OutputFormat, Sink
 
 log = logging.getLogger(__name__)
 
-RETRY_S: Final = (0.5, 1.0, 2.0)  # the last one repeats; together below the three seconds a viewer may wait
-
 STUCK_S: Final = 5.0
+REVIVE_LOOK_S: Final = 0.2
 
 GAP_MS: Final = 100.0  # what a viewer may wait for the next picture, or two intervals where those are longer
 
@@ -38,6 +38,7 @@ class SinkThread(threading.Thread):
         view: View,
         output: OutputFormat,
         emit: Callable[[Event], None],
+        policy: Policy = SINK,
     ) -> None:
         super().__init__(name=f"sink-{kind}", daemon=True)
         self.kind = kind
@@ -45,7 +46,11 @@ class SinkThread(threading.Thread):
         self._view = view
         self._output = output
         self._emit = emit
+        self._attempts = Attempts(policy)
         self._halt = threading.Event()
+        self._revived = threading.Event()
+        self.given_up = False
+        self._was_stuck = False
         self._sink: Sink | None = None
         self._error: PhospheneError | None = None
         self._rate = Rate()
@@ -72,7 +77,7 @@ class SinkThread(threading.Thread):
         sink, error = self._sink, self._error
         return {
             "kind": self.kind,
-            "status": "open" if sink else "failed" if error else "opening",
+            "status": self._status(),
             "detail": sink.detail if sink else "",
             "error": str(error.message) if error else None,
             "mend": error.mend if error else None,
@@ -87,33 +92,83 @@ class SinkThread(threading.Thread):
             "gaps": self.gaps,
         }
 
+    def _status(self) -> str:
+        if self._sink is not None:
+            return "stuck" if self.stuck() else "open"
+        if self.given_up:
+            return "given up"
+        return "failed" if self._error else "opening"
+
+    def revive(self) -> None:
+        """Try again what was given up."""
+        self._revived.set()
+
+    def watch(self) -> None:
+        """The watchdog's tick, on the host's thread: says when a device call hangs, and when it goes on."""
+        if (stuck := self.stuck()) == self._was_stuck:
+            return
+        self._was_stuck = stuck
+        if stuck:
+            message = f"{self.kind}: the device has taken no picture for {STUCK_S:g} s; the other sinks go on"
+            mend = "if it goes on: phosphene restart"
+            self._emit(
+                Event("sink", message, {"sink": self.kind, "status": "stuck", "mend": mend}, level="error")
+            )
+        elif self._sink is not None:
+            self._emit(Event("sink", f"{self.kind}: it goes on", {"sink": self.kind, "status": "open"}))
+
     def stuck(self) -> bool:
         """Whether an open sink that is wanted has sent nothing for a while: its device call hangs."""
         sink = self._sink
         return sink is not None and sink.wanted and (now_ns() - self._sent_at) / 1e9 > STUCK_S
 
     def run(self) -> None:
-        attempt = 0
         while not self._halt.is_set():
+            began = time.monotonic()
             try:
                 self._sink = self._create(self._output)
             except Exception as error:  # noqa: BLE001 whatever a device raises is this sink's fault alone
-                self._failed(_fault(error), first=attempt == 0)
-                self._halt.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)] * random.uniform(0.9, 1.1))
-                attempt += 1
+                self._try_again(error, ran_s=0.0)
                 continue
             self._emit(
                 Event("sink", f"{self.kind}: {self._sink.detail}", {"sink": self.kind, "status": "open"})
             )
-            self._error, attempt, self._sent_at = None, 0, now_ns()
+            self._error, self._sent_at = None, now_ns()
             try:
                 self._publish(self._sink)
             except Exception as error:  # noqa: BLE001 as above
-                self._failed(_fault(error), first=True)
+                self._try_again(error, ran_s=time.monotonic() - began)
             finally:
-                sink, self._sink = self._sink, None
+                self._close()
+
+    def _close(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            try:
                 sink.close()
-            self._halt.wait(RETRY_S[0])  # at once when asked to stop
+            except Exception:
+                log.exception("%s: closing it failed", self.kind)
+
+    def _try_again(self, error: Exception, *, ran_s: float) -> None:
+        """Say what happened, let go of the device and wait; for a fault too many, until somebody asks."""
+        fault = _fault(error)
+        self._close()
+        wait_s = self._attempts.failed(ran_s, waiting=isinstance(error, PhospheneError))
+        if wait_s is None:
+            self.given_up = True
+            fault = SinkError(
+                f"given up after {self._attempts.faults} failures in a row: {fault.message}",
+                "phosphene resume (tries again), and phosphene logs (says more)",
+            )
+        self._failed(fault, first=ran_s > 0)
+        if wait_s is not None:
+            self._halt.wait(wait_s)  # ends at once when asked to stop
+            return
+        while not (self._halt.is_set() or self._revived.wait(REVIVE_LOOK_S)):
+            continue
+        self._revived.clear()
+        self._attempts.reset()
+        self.given_up = False
 
     def _publish(self, sink: Sink) -> None:
         interval = int(1e9 / self._output.fps)

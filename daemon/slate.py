@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +20,12 @@ _FAINT = (158, 154, 180)
 def slate(size: Size, title: str, reason: str = "") -> Image:
     """A card of `size`: HWC RGB uint8, read-only. `reason` is wrapped to the width and may be empty."""
     from PIL import Image as PilImage
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
-    card = PilImage.fromarray(_glow(size))
+    card = PilImage.fromarray(_glow(size).copy())
     draw = ImageDraw.Draw(card)
     unit = min(size.width, size.height * 16 // 9) / 100
-    big, small = ImageFont.load_default(max(9, 4.2 * unit)), ImageFont.load_default(max(7, 2.1 * unit))
+    big, small = _font(max(9, 4.2 * unit)), _font(max(7, 2.1 * unit))
     middle = (size.width / 2, size.height * 0.5)
     draw.text(middle, title, font=big, fill=_INK, anchor="ms")
     y = middle[1] + 3.6 * unit
@@ -36,6 +37,14 @@ def slate(size: Size, title: str, reason: str = "") -> Image:
     return image
 
 
+@lru_cache(maxsize=16)
+def _font(points: float) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(points)
+
+
+@lru_cache(maxsize=2)
 def _glow(size: Size) -> Image:
     """A dark field with one soft light above the middle, dithered so that no banding shows after compression."""
     y, x = np.mgrid[0 : size.height, 0 : size.width].astype(np.float32)

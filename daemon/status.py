@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 def status_of(host: Host) -> dict[str, Any]:
     """The pipeline's part of the status; the control hub adds the live state."""
-    source, engine, counts = host.roles.source, host.roles.engine, host.roles.counts
+    capture, painter = host.roles.capture, host.roles.engine
+    source, engine, counts = capture.facts, painter.facts, painter.counts
     shown = max(host.sinks, key=lambda sink: sink.shown, default=None)
     nothing: dict[str, float | None] = {"p50": None, "p99": None}
     gap99 = shown.gap_ms.at(99)[0] if shown else None
     sinks = [sink.status() for sink in host.sinks]
+    said = (source.error, source.slow, engine.error, engine.reduced)
     return {
         "version": version(),
         "pid": os.getpid(),
@@ -33,8 +35,8 @@ def status_of(host: Host) -> dict[str, Any]:
             "detail": source.detail,
             "error": source.error,
             "mend": source.mend,
-            "fps": round(host.roles.fps_in.per_second(), 2),
-            "restarts": host.roles.capture_role.restarts,
+            "fps": round(capture.fps.per_second(), 2),
+            "restarts": capture.role.restarts,
         },
         "engine": {
             **engine.info,
@@ -43,17 +45,17 @@ def status_of(host: Host) -> dict[str, Any]:
             "progress": engine.progress,
             "error": engine.error,
             "mend": engine.mend,
-            "restarts": host.roles.engine_role.restarts,
+            "restarts": painter.role.restarts,
         },
         "sinks": sinks,
         "metrics": {
-            "fps_in": round(host.roles.fps_in.per_second(), 2),
-            "fps_engine": round(host.roles.fps_engine.per_second(), 2),
+            "fps_in": round(capture.fps.per_second(), 2),
+            "fps_engine": round(painter.fps.per_second(), 2),
             "fps_out": max((sink["fps"] for sink in sinks), default=0.0),
             "latency_ms": percentiles(shown.latency_ms) if shown else nothing,
             "stale_ms": percentiles(shown.stale_ms) if shown else nothing,
             "gap_ms_p99": rounded(gap99),
-            "stages_ms": dict(host.roles.stages),
+            "stages_ms": {**capture.stages, **painter.stages},
             "frames": counts.get("frames_out", 0),
             "skipped": counts.get("skipped", 0),
             "dropped": counts.get("dropped", 0),
@@ -63,10 +65,10 @@ def status_of(host: Host) -> dict[str, Any]:
         },
         "integrations": host.integrations.status(),
         "web": {"show_raw": host.settings.web.show_raw, "host": host.settings.web.host},
-        "faults": [text for text in (source.error, engine.error, *(s["error"] for s in sinks)) if text],
+        "faults": [text for text in (*said, *(s["error"] for s in sinks)) if text],
         "processes": {
             "host": os.getpid(),
-            "capture": host.roles.capture_role.pid,
-            "engine": host.roles.engine_role.pid,
+            "capture": capture.role.pid,
+            "engine": painter.role.pid,
         },
     }

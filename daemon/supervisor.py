@@ -1,8 +1,8 @@
 """Starts, watches and restarts the two roles that may die: capture and engine.
 
-A role is a child process (`ProcessRole`) or, with `processes: false`, a thread (`ThreadRole`); the policy is the
-same. A role that ends without having been asked is started again with back-off; one that stops reporting is killed
-first. Nothing here knows what a role does.
+A role is a child process (`ProcessRun`) or, with `processes: false`, a thread (`ThreadRun`); the policy is the
+same (`daemon.policy`). A role that ends without having been asked is started again with back-off; one that stops
+reporting is killed first; one that breaks again and again is given up. Nothing here knows what a role does.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import random
+import queue
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Any, Final, Protocol
 
+from daemon.policy import Attempts, Policy
 from pipeline.channel import Channel, Message, QueueChannel, lines
 
 log = logging.getLogger(__name__)
@@ -27,17 +27,9 @@ Body = Callable[[Channel], int]
 """A role as a function: runs until told to stop, returns an exit code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Seconds before restart n: first · factor^n, at most `most`, ± 10 %. A run of `calm_s` starts over at n = 0."""
-
-    first_s: float = 0.1
-    factor: float = 2.0
-    most_s: float = 2.0
-    calm_s: float = 10.0
-
-    def seconds(self, attempt: int) -> float:
-        return float(min(self.most_s, self.first_s * self.factor**attempt) * random.uniform(0.9, 1.1))
+_UNSENT: Final = (
+    256  # messages for a child that does not read (it is stopped or hangs); it will be killed anyway
+)
 
 
 class Run(Protocol):
@@ -71,18 +63,28 @@ class ProcessRun:
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", **options
         )
-        self._lock = threading.Lock()
+        self._unsent: queue.Queue[Message | None] = queue.Queue(_UNSENT)
+        self._writer = threading.Thread(target=self._write, name=f"to-{self.pid}", daemon=True)
+        self._writer.start()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def send(self, message: Message) -> None:
+        """Returns at once, also while the child does not read and its pipe is full."""
+        with contextlib.suppress(queue.Full):
+            self._unsent.put_nowait(message)
+
+    def _write(self) -> None:
         stdin = self._process.stdin
         assert stdin is not None
-        with contextlib.suppress(OSError, ValueError), self._lock:  # a dead child is noticed by `messages`
-            stdin.write(json.dumps(message) + "\n")
-            stdin.flush()
+        with contextlib.suppress(OSError, ValueError):  # a dead child is noticed by `messages`
+            while (message := self._unsent.get()) is not None:
+                stdin.write(json.dumps(message) + "\n")
+                stdin.flush()
+        with contextlib.suppress(OSError):  # what a dead child left unread is lost with it
+            stdin.close()
 
     def messages(self) -> Any:
         out: IO[str] | None = self._process.stdout
@@ -90,7 +92,7 @@ class ProcessRun:
         with out:
             yield from lines(out)
         self._process.wait()
-        self._close_stdin()
+        self._finish_writing()
 
     def end(self, wait_s: float) -> None:
         self.send({"do": "stop"})
@@ -98,14 +100,16 @@ class ProcessRun:
             self._process.wait(wait_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(1.0)
-        self._close_stdin()
+            try:
+                self._process.wait(1.0)
+            except subprocess.TimeoutExpired:
+                log.error("process %d does not die: the kernel holds it in a device call", self.pid)
+        self._finish_writing()
 
-    def _close_stdin(self) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
-        with contextlib.suppress(OSError):  # what a dead child left unread is lost with it
-            stdin.close()
+    def _finish_writing(self) -> None:
+        """The writing thread ends: by this, or because the dead child's pipe is broken."""
+        with contextlib.suppress(queue.Full):
+            self._unsent.put_nowait(None)
 
     def kill(self) -> None:
         self._process.kill()
@@ -164,8 +168,9 @@ class Supervised:
     """Keeps one role running.
 
     name: for people. launch: makes one run. hello: the first message of every run (the whole configuration and
-    the newest state). on_message, on_down: called on the watching thread. silence_s: a role that says nothing
-    for so long is killed.
+    the newest state). on_message: called on the watching thread. on_down: called there with the reason of every
+    end that was not asked for; the second argument says that the role is given up. silence_s: a role that says
+    nothing for so long is killed.
     """
 
     def __init__(
@@ -174,10 +179,10 @@ class Supervised:
         launch: Callable[[], Run],
         hello: Callable[[], Message],
         on_message: Callable[[Message], None],
-        on_down: Callable[[str], None],
+        on_down: Callable[[str, bool], None],
+        policy: Policy,
         *,
         silence_s: float = 10.0,
-        backoff: Backoff | None = None,
     ) -> None:
         self.name = name
         self._launch = launch
@@ -185,13 +190,15 @@ class Supervised:
         self._on_message = on_message
         self._on_down = on_down
         self._silence_s = silence_s
-        self._backoff = backoff or Backoff()
+        self._attempts = Attempts(policy)
         self._wanted = threading.Event()
         self._quit = threading.Event()
         self._change = threading.Condition()
         self._run: Run | None = None
         self._heard = time.monotonic()
         self._killed_for = ""
+        self._waits_for_world = False
+        self.given_up = False
         self.restarts = 0
         self._thread = threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True)
 
@@ -200,13 +207,24 @@ class Supervised:
         run = self._run
         return run.pid if run else None
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the role last said something."""
+        return time.monotonic() - self._heard
+
     def start(self) -> None:
-        """Want the role to run. May be called again after `pause`."""
+        """Want the role to run. May be called again after `pause`. One that was given up stays so."""
         self._wanted.set()
         if not self._thread.is_alive():
             self._thread.start()
-        with self._change:
-            self._change.notify_all()
+        self._notify()
+
+    def revive(self) -> None:
+        """Try again what was given up, as if nothing had been."""
+        if self.given_up:
+            self.given_up = False
+            self._attempts.reset()
+            self._notify()
 
     def pause(self, wait_s: float = 0.3) -> None:
         """End the role and do not start it again until `start`. The camera is closed when this returns."""
@@ -220,16 +238,16 @@ class Supervised:
 
     def restart(self, wait_s: float = 1.0) -> None:
         """End this run; the next one begins at once with a new `hello`."""
+        self.revive()
         if (run := self._run) is not None:
-            self._killed_for = "asked to restart"
+            self._killed_for, self._waits_for_world = "asked to restart", True
             run.end(wait_s)
 
     def stop(self, wait_s: float) -> None:
         """End the role for good."""
         self._quit.set()
         self.pause(wait_s)
-        with self._change:
-            self._change.notify_all()
+        self._notify()
         if self._thread.is_alive():
             self._thread.join(wait_s + 0.5)
 
@@ -239,39 +257,62 @@ class Supervised:
 
     def kill_if_silent(self) -> None:
         """The watchdog's tick: a role that has said nothing for `silence_s` is killed, and so restarted."""
-        run = self._run
-        if run is not None and time.monotonic() - self._heard > self._silence_s:
-            self._killed_for = f"said nothing for {self._silence_s:g} s"
+        if self._run is not None and self.silent_s > self._silence_s:
             self._heard = time.monotonic()
+            self.kill_for(f"said nothing for {self._silence_s:g} s")
+
+    def forgive_silence(self) -> None:
+        """The host itself has slept: what the role said meanwhile is still to be read."""
+        self._heard = time.monotonic()
+
+    def kill_for(self, reason: str, *, waiting: bool = False) -> None:
+        """Kill this run because of `reason`; it is restarted. waiting: the world's fault (see `daemon.policy`)."""
+        if (run := self._run) is not None:
+            self._killed_for, self._waits_for_world = reason, waiting
             run.kill()
 
-    def kill_for(self, reason: str) -> None:
-        """Kill this run because of `reason`; it is restarted."""
-        if (run := self._run) is not None:
-            self._killed_for = reason
-            run.kill()
+    def _notify(self) -> None:
+        with self._change:
+            self._change.notify_all()
 
     def _watch(self) -> None:
-        attempt = 0
         while not self._quit.is_set():
             with self._change:
-                if not self._wanted.is_set():
+                if not self._wanted.is_set() or self.given_up:
                     self._change.wait(1.0)
                     continue
-            began = self._heard = time.monotonic()
+            began = time.monotonic()
+            outcome = self._live()
+            if not self._wanted.is_set() or self._quit.is_set():
+                self._attempts.reset()
+                continue
+            reason, self._killed_for = self._killed_for or outcome, ""
+            waiting, self._waits_for_world = self._waits_for_world, False
+            wait_s = self._attempts.failed(time.monotonic() - began, waiting=waiting)
+            self.restarts += 1
+            self.given_up = wait_s is None
+            self._on_down(reason, self.given_up)
+            self._quit.wait(wait_s or 0.0)
+
+    def _live(self) -> str:
+        """One run from its launch to its end; what ended it, in words. Never raises: this thread must not end."""
+        try:
+            self._heard = time.monotonic()
             run = self._run = self._launch()
-            run.send(self._hello())
-            if not self._wanted.is_set():  # paused while it was being launched
-                run.end(0.3)
+        except OSError as error:  # no memory, no descriptors, no process left to have
+            log.error("%s cannot be started: %s", self.name, error)
+            return f"it cannot be started: {error.strerror}"
+        run.send(self._hello())
+        if not self._wanted.is_set():  # paused while it was being launched
+            run.end(0.3)
+        try:
             for message in run.messages():
                 self._heard = time.monotonic()
                 self._on_message(message)
+        except Exception:
+            log.exception("a message of %s was not understood", self.name)
+            run.kill()
+            return "it said what the host does not understand"
+        finally:
             self._run = None
-            if not self._wanted.is_set() or self._quit.is_set():
-                attempt = 0
-                continue
-            reason, self._killed_for = self._killed_for or run.outcome(), ""
-            self.restarts += 1
-            self._on_down(reason)
-            attempt = 0 if time.monotonic() - began > self._backoff.calm_s else attempt + 1
-            self._quit.wait(self._backoff.seconds(attempt))
+        return run.outcome()

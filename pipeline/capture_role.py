@@ -8,14 +8,14 @@ report; killing this process frees the device.
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, Protocol, cast
 
 from pipeline import kinds
 from pipeline.channel import Channel
 from pipeline.configs import CaptureConfig, from_json
 from pipeline.errors import PhospheneError
-from pipeline.frame import now_ns
+from pipeline.frame import Size, now_ns
 from pipeline.geometry import Look
 from pipeline.metrics import StageTimes
 from pipeline.pixels import place_on_canvas, place_on_output
@@ -79,6 +79,8 @@ class _Capture:
                 self.halt.set()
             elif message["do"] == "raw":
                 self.raw_wanted = bool(message["on"])
+            elif message["do"] == "canvas":
+                self._config = replace(self._config, canvas=Size(*message["size"]))
 
     def _report(self) -> None:
         age = None if self._last_ns is None else (now_ns() - self._last_ns) / 1e9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -17,14 +18,19 @@ _GRACE_S: Final = (
 )
 
 
-def run_child(name: str, body: Callable[[PipeChannel], int]) -> int:
+def run_child(name: str, body: Callable[[PipeChannel], int], *, nice: int = 0) -> int:
     """Run `body` with the channel to the host and return its exit code.
+
+    nice: how much this process stands back for others (POSIX), its host's sinks above all.
 
     Three things end the child with its host: `body` sees the end of file; two seconds later the process is ended
     whatever it is doing; on Linux the kernel ends it even where a device call holds the interpreter.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host decides
     _die_with_parent()
+    _die_before_parent()
+    if nice and hasattr(os, "nice"):
+        os.nice(nice)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"{name}: %(levelname)s %(message)s")
     channel = PipeChannel(on_closed=_end_soon)
     return body(channel)
@@ -43,3 +49,12 @@ def _die_with_parent() -> None:
 
     set_parent_death_signal: Final = 1  # PR_SET_PDEATHSIG
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+
+
+def _die_before_parent() -> None:
+    """When memory runs out, the kernel takes this process and not the host: the one can be started again, the other is
+    the picture in the call."""
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("500")

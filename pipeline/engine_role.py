@@ -5,6 +5,7 @@ It never retries: what fails ends the role with a sentence to the host, and the 
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any, Final
 
@@ -12,8 +13,11 @@ from pipeline.channel import Channel
 from pipeline.configs import EngineConfig, from_json
 from pipeline.errors import PhospheneError
 from pipeline.frame import now_ns
+from pipeline.memory_fault import is_memory_fault
 from pipeline.messages import LiveState, parse_state
 from pipeline.slot import SlotReader, SlotWriter
+
+log = logging.getLogger(__name__)
 
 REPORT_S: Final = 0.5
 
@@ -68,9 +72,8 @@ class _EngineRole:
             from pipeline.build import build  # takes seconds; the host has been told
 
             made = build(self._config, self._state, camera, styled, self._progress, self._event)
-        except PhospheneError as error:
-            self._failed(error.message, error.mend)
-            return EXIT_FAILED
+        except Exception as error:  # noqa: BLE001 whatever a model or a driver raises is said, and ends this role
+            return self._failed(error)
         runner = made.runner
         self._build = made
         self._apply()
@@ -80,10 +83,7 @@ class _EngineRole:
             self.halt.wait(0.05)
         runner.stop()
         if (fault := runner.failed) is not None:
-            mend = fault.mend if isinstance(fault, PhospheneError) else ""
-            text = fault.message if isinstance(fault, PhospheneError) else f"{type(fault).__name__}: {fault}"
-            self._failed(text, mend)
-            return EXIT_FAILED
+            return self._failed(fault)
         return EXIT_STOPPED
 
     def _apply(self) -> None:
@@ -107,5 +107,20 @@ class _EngineRole:
     def _event(self, level: str, message: str) -> None:
         self._channel.send({"say": "event", "level": level, "message": message})
 
-    def _failed(self, message: str, mend: str) -> None:
-        self._channel.send({"say": "failed", "message": message, "mend": mend})
+    def _failed(self, error: BaseException) -> int:
+        """Say what ended this role; why "memory": a smaller one may do."""
+        memory = is_memory_fault(error)
+        if isinstance(error, PhospheneError):
+            message, mend = error.message, error.mend
+        else:
+            log.error("the engine failed", exc_info=error)
+            message = "memory ran out" if memory else f"{type(error).__name__}: {first_line(error)}"
+            mend = "" if memory else "phosphene logs says more"
+        why = "memory" if memory else ""
+        self._channel.send({"say": "failed", "message": message, "mend": mend, "why": why})
+        return EXIT_FAILED
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, short enough for a card."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:200]

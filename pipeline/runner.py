@@ -194,6 +194,8 @@ class Runner:
             frame = self._camera.wait(STALL_S)
             if frame is None or self._halt.is_set():
                 return None
+            if frame.image.shape != into.shape[1:]:
+                continue  # from before the canvas was made smaller
             self.counts.frames_in += 1
             np.copyto(into[len(tags)], frame.image)
             tags.append(Tag(frame.seq, frame.t_capture, frame.content, 0))

@@ -36,6 +36,12 @@ class Options(PictureOptions):
         applies="prepare",
         min_length=1,
     )
+    fallback: tuple[str, ...] = setting(
+        (),
+        "cameras to use, in this order, while that one cannot be opened; the first that opens stays until it fails",
+        applies="prepare",
+        max_length=8,
+    )
     width: int = setting(
         1280, "wanted width, pixels; the closest is taken", applies="prepare", ge=16, le=7680
     )
@@ -61,8 +67,18 @@ def available() -> str | None:
 
 
 def create(options: Options) -> Webcam:
-    """Raises SourceError saying which it is: missing, in use, not permitted, a loopback without writer."""
-    return Webcam(options, _find(options.device))
+    """The camera, else the first of `fallback` that opens. Raises SourceError saying which it is: missing, in use,
+    not permitted, a loopback without writer; of each, where several were tried."""
+    errors: list[SourceError] = []
+    for device in (options.device, *options.fallback):
+        try:
+            return Webcam(options, _find(device))
+        except SourceError as error:  # noqa: PERF203 of at most nine
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    said = "; ".join(error.message.removeprefix("webcam: ") for error in errors)
+    raise SourceError(f"webcam: no camera of the list can be opened: {said}", errors[0].mend)
 
 
 def _find(device: str) -> Camera:
@@ -77,8 +93,19 @@ def _find(device: str) -> Camera:
 
 
 def again(options: Options, info: SourceInfo) -> Options:
-    """Options that find the camera of `info` after a replug, even under another path, and no other camera."""
-    return options.model_copy(update={"device": info.identity})
+    """Options that find the camera of `info` after a replug, even under another path, and none that the user has not
+    named: the entry of the list by which it was found becomes its identity."""
+
+    def pinned(device: str) -> str:
+        try:
+            return info.identity if _find(device).identity == info.identity else device
+        except SourceError:
+            return device
+
+    if not options.fallback:
+        return options.model_copy(update={"device": info.identity})
+    fallback = tuple(pinned(device) for device in options.fallback)
+    return options.model_copy(update={"device": pinned(options.device), "fallback": fallback})
 
 
 class Webcam:

@@ -1,113 +1,13 @@
-"""The program as its user starts it: a subprocess with folders of its own."""
+"""The program as its user starts it, for every test of this folder."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Daemon:
-    """`phosphene run …` and, beside it, any other command of the same user."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        for name in ("config", "state", "runtime"):
-            (home / name).mkdir(mode=0o700, exist_ok=True)
-        self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("PHOSPHENE_")},
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "XDG_STATE_HOME": str(home / "state"),
-            "XDG_RUNTIME_DIR": str(home / "runtime"),
-            "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "default",
-        }
-        self.process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> Daemon:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def start(self, *arguments: str) -> Daemon:
-        """Run in the foreground of a process of its own, page on a free port."""
-        argv = [sys.executable, "-m", "daemon", "run", "--port", "0", *arguments]
-        with (self.home / "output.txt").open("a") as output:
-            self.process = subprocess.Popen(
-                argv, stdout=output, stderr=subprocess.STDOUT, env=self.environment, cwd=self.home, text=True
-            )
-        return self
-
-    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "daemon", *arguments],
-            capture_output=True, text=True, env=self.environment, cwd=self.home, timeout=60, check=False,
-        )  # fmt: skip
-        if check:
-            assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
-        return status
-
-    def wait(self, condition: Callable[[dict[str, Any]], object], seconds: float = 90) -> dict[str, Any]:
-        """The first status that meets `condition`."""
-        deadline = time.monotonic() + seconds
-        status: dict[str, Any] = {}
-        while time.monotonic() < deadline:
-            assert self.process is not None
-            if (code := self.process.poll()) is not None:
-                raise AssertionError(f"the daemon ended with {code}:\n{self.output}")
-            done = self.command("status", "--json", check=False)
-            if done.returncode == 0:
-                status = json.loads(done.stdout)
-                if "sinks" in status and condition(status):  # without them it does not answer yet
-                    return status
-            time.sleep(0.1)
-        raise AssertionError(
-            f"not within {seconds} s; last status: {json.dumps(status, indent=1)}\n{self.output}"
-        )
-
-    def painting(self, seconds: float = 90) -> dict[str, Any]:
-        """Wait until painted pictures reach the sinks."""
-        return self.wait(
-            lambda s: s["engine"]["status"] == "ready" and s["sinks"][0]["showing"] == "styled", seconds
-        )
-
-    @property
-    def output(self) -> str:
-        return (self.home / "output.txt").read_text()
-
-    def children(self) -> list[psutil.Process]:
-        assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def end(self, signal_number: int = signal.SIGTERM, seconds: float = 20) -> int:
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(signal_number)
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise AssertionError(
-                f"still running {seconds} s after signal {signal_number}:\n{self.output}"
-            ) from None
+from tests.running import Daemon
 
 
 @pytest.fixture(scope="session")

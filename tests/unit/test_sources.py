@@ -304,3 +304,56 @@ def test_auto_that_found_a_camera_once_never_falls_to_the_demo(monkeypatch):
         auto.create(options)
     shown = SourceInfo("demo", "demo", "demo", Size(640, 480), 30.0)
     assert auto.again(auto.Options(), shown) == auto.Options()
+
+
+def camera_named(name, number):
+    return Camera(name, f"/dev/video{number}", f"usb-{name}", "uvcvideo", False)
+
+
+@pytest.fixture
+def openable(monkeypatch):
+    """Cameras that are there, by name, and those of them that open; `Webcam` is replaced by its name."""
+    there, works = {}, set()
+
+    def find(device):
+        found = [c for c in there.values() if device in (c.name, c.identity)]
+        if not found:
+            raise SourceError(f"webcam: there is no camera {device}", "plug it in")
+        return found[0]
+
+    def opened(options, camera):
+        if camera.name not in works:
+            raise SourceError(f"webcam: {camera.name} is in use", "close it there")
+        return camera.name
+
+    monkeypatch.setattr(webcam, "_find", find)
+    monkeypatch.setattr(webcam, "Webcam", opened)
+
+    def plug(name, *, free=True):
+        there[name] = camera_named(name, len(there))
+        if free:
+            works.add(name)
+
+    return plug
+
+
+def test_the_first_camera_of_the_list_that_opens_is_taken_and_all_are_named_when_none_does(openable):
+    options = webcam.Options(device="good", fallback=("spare", "last"))
+    openable("last")
+    assert webcam.create(options) == "last"
+    openable("spare")
+    assert webcam.create(options) == "spare"
+    openable("good", free=False)
+    assert webcam.create(options) == "spare"
+    with pytest.raises(SourceError, match="good is in use; there is no camera away"):
+        webcam.create(webcam.Options(device="good", fallback=("away",)))
+
+
+def test_after_a_fault_only_cameras_of_the_list_are_tried_and_the_opened_one_by_what_identifies_it(openable):
+    openable("spare")
+    options = webcam.Options(device="good", fallback=("spare",))
+    info = SourceInfo("webcam", "spare", "usb-spare", Size(640, 480), 30.0)
+    later = webcam.again(options, info)
+    assert (later.device, later.fallback) == ("good", ("usb-spare",))
+    alone = webcam.again(webcam.Options(device="0"), info)
+    assert (alone.device, alone.fallback) == ("usb-spare", ())

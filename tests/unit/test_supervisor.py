@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from daemon.supervisor import Backoff, ProcessRun, Supervised, ThreadRun
+from daemon.policy import Policy
+from daemon.supervisor import ProcessRun, Supervised, ThreadRun
 
 _ROLE = """
 import json, os, sys
@@ -26,6 +27,9 @@ for line in sys.stdin:
 """
 
 
+QUICK = Policy(first_s=0.01, most_s=0.05, limit=3)
+
+
 class Heard:
     def __init__(self) -> None:
         self.messages: list[dict] = []
@@ -37,9 +41,9 @@ class Heard:
             self.messages.append(message)
             self.change.notify_all()
 
-    def on_down(self, reason: str) -> None:
+    def on_down(self, reason: str, given_up: bool) -> None:
         with self.change:
-            self.down.append(reason)
+            self.down.append(f"{reason}, given up" if given_up else reason)
             self.change.notify_all()
 
     def wait(self, condition) -> None:
@@ -63,7 +67,7 @@ def supervised(heard: Heard, hello: dict, **options) -> Supervised:
         lambda: hello,
         heard.message,
         heard.on_down,
-        backoff=Backoff(first_s=0.01),
+        QUICK,
         **options,
     )
 
@@ -137,9 +141,62 @@ def test_a_thread_role_obeys_the_same_policy(heard):
 
     role = Supervised(
         "thread", lambda: ThreadRun("thread", body), lambda: {"a": 1}, heard.message, heard.on_down,
-        backoff=Backoff(first_s=0.01),
+        QUICK,
     )  # fmt: skip
     role.start()
     heard.wait(lambda: len(heard.pids) == 2)
     assert heard.down == ["exit code 1"]
     role.stop(1.0)
+
+
+def test_a_role_that_breaks_again_and_again_is_given_up_and_tried_again_when_asked(heard):
+    role = Supervised(
+        "role", lambda: ProcessRun([sys.executable, "-c", "raise SystemExit(9)"], ()), dict, heard.message,
+        heard.on_down, QUICK,
+    )  # fmt: skip
+    role.start()
+    heard.wait(lambda: len(heard.down) == 3)
+    time.sleep(0.2)
+    assert heard.down == ["exit code 9", "exit code 9", "exit code 9, given up"]
+    assert role.given_up
+    role.start()  # wanting it is not asking for another try
+    time.sleep(0.2)
+    assert len(heard.down) == 3
+    role.revive()
+    heard.wait(lambda: len(heard.down) == 6)
+    role.stop(1.0)
+
+
+def test_what_the_world_does_is_waited_for_without_end(heard):
+    role = supervised(heard, {"mute": True})
+    role.start()
+    for count in range(1, 6):
+        heard.wait(lambda count=count: len(heard.pids) == count)
+        role.kill_for("no picture", waiting=True)
+        heard.wait(lambda count=count: len(heard.down) == count)
+    assert not role.given_up
+    role.stop(1.0)
+
+
+def test_a_role_that_cannot_be_launched_counts_as_a_failure(heard):
+    def launch():
+        raise OSError(11, "Resource temporarily unavailable")
+
+    role = Supervised("role", launch, dict, heard.message, heard.on_down, QUICK)
+    role.start()
+    heard.wait(lambda: len(heard.down) == 3)
+    assert "Resource temporarily unavailable" in heard.down[0]
+    role.stop(1.0)
+
+
+def test_sending_to_a_stopped_child_never_blocks(heard):
+    role = supervised(heard, {})
+    role.start()
+    heard.wait(lambda: heard.pids)
+    os.kill(heard.pids[0], signal.SIGSTOP)
+    began = time.monotonic()
+    for _ in range(2000):
+        role.send({"do": "state", "filler": "x" * 500})
+    assert time.monotonic() - began < 2
+    role.stop(0.2)
+    assert gone(heard.pids[0])

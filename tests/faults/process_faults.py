@@ -1,0 +1,147 @@
+"""Faults of the two children and of the host, injected from outside (signals, limits) and inside (`site/`)."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+
+import psutil
+
+from tests.faults.campaign import Act, Fault, Scene
+
+
+def child(role: str, number: int) -> Act:
+    def act(scene: Scene) -> None:
+        os.kill(scene.status()["processes"][role], number)
+
+    return act
+
+
+def kill_now(role: str) -> Act:
+    """SIGKILL as soon as there is a process."""
+
+    def act(scene: Scene) -> None:
+        deadline = time.monotonic() + 20
+        while (pid := scene.status()["processes"][role]) is None:
+            if scene.status()["source"]["status"] == "given up":
+                return
+            assert time.monotonic() < deadline, f"no {role} to kill"
+            time.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+
+    return act
+
+
+def restarted(part: str, seconds: float = 25) -> Act:
+    """Wait until the part has been started anew since the act before."""
+
+    def act(scene: Scene) -> None:
+        scene.wait(lambda s: s[part]["restarts"] > scene.kept[part], seconds, f"{part} is started again")
+
+    return act
+
+
+def counted(part: str, inject: Act) -> Act:
+    """`inject`, after the part's restarts have been noted for `restarted`."""
+
+    def act(scene: Scene) -> None:
+        scene.kept[part] = scene.status()[part]["restarts"]
+        inject(scene)
+
+    return act
+
+
+def inside(what: str) -> Act:
+    """Ask `site/sitecustomize.py` for a fault of the denoiser, and wait until it has been taken."""
+
+    def act(scene: Scene) -> None:
+        asked = scene.daemon.home / "faults" / "denoiser"
+        asked.with_suffix(".new").write_text(what)
+        asked.with_suffix(".new").rename(asked)
+        deadline = time.monotonic() + 20
+        while asked.exists() and what != "raise-always":
+            assert time.monotonic() < deadline, f"{what} was not taken by a call of the denoiser"
+            time.sleep(0.01)
+
+    return act
+
+
+def starve(scene: Scene) -> None:
+    """The engine may have no more memory than it has: its next allocation fails, for real."""
+    engine = psutil.Process(scene.status()["processes"]["engine"])
+    engine.rlimit(resource.RLIMIT_AS, (engine.memory_info().vms, resource.RLIM_INFINITY))
+    inside("allocate")(scene)
+
+
+def freeze_host(seconds: float) -> Act:
+    def act(scene: Scene) -> None:
+        assert scene.daemon.process is not None
+        os.kill(scene.daemon.process.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(scene.daemon.process.pid, signal.SIGCONT)
+
+    return act
+
+
+def wait(seconds: float) -> Act:
+    return lambda scene: time.sleep(seconds)
+
+
+LOAD_S = 45.0
+"""For a hang to be noticed (10 s), and for a new engine to import PyTorch, to load the model and to paint, on a small
+busy machine; meanwhile a viewer gets the last picture and then the card."""
+
+FAULTS = (
+    Fault("nothing, for comparison", wait(10)),
+    Fault(
+        "engine killed (SIGKILL)", counted("engine", child("engine", signal.SIGKILL)),
+        cause="killed by signal 9", within_s=LOAD_S,
+    ),
+    Fault(
+        "engine crashes (SIGSEGV)", counted("engine", child("engine", signal.SIGSEGV)),
+        cause="killed by signal 11", within_s=LOAD_S,
+    ),
+    Fault(
+        "engine stopped (SIGSTOP)", counted("engine", child("engine", signal.SIGSTOP)),
+        cause="said nothing for 10 s", within_s=LOAD_S,
+    ),
+    Fault(
+        "denoiser raises", counted("engine", inside("raise")), cause="fallen off the bus", within_s=LOAD_S
+    ),
+    Fault(
+        "denoiser aborts the process", counted("engine", inside("crash")), cause="killed by signal 6",
+        within_s=LOAD_S,
+    ),
+    Fault("denoiser hangs for 10 s", inside("hang 10"), mend=wait(10), within_s=LOAD_S),
+    Fault(
+        "denoiser hangs for good", counted("engine", inside("hang 1000")), cause="busy with one call",
+        within_s=LOAD_S,
+    ),
+    Fault(
+        "denoiser hangs with the interpreter's lock", counted("engine", inside("hold 1000")),
+        cause="said nothing for 10 s", within_s=LOAD_S,
+    ),
+    Fault("NaN for a second", inside("nan 1"), mend=wait(1), cause="NaN", in_status=False),
+    Fault(
+        "NaN for good", counted("engine", inside("nan 1000")), cause="nothing but NaN", within_s=LOAD_S
+    ),
+    Fault(
+        "engine out of memory", counted("engine", starve), cause="memory ran out", within_s=LOAD_S
+    ),
+    Fault(
+        "capture killed (SIGKILL)", counted("source", child("capture", signal.SIGKILL)),
+        cause="killed by signal 9",
+    ),
+    Fault(
+        "capture crashes (SIGSEGV)", counted("source", child("capture", signal.SIGSEGV)),
+        cause="killed by signal 11",
+    ),
+    Fault(
+        "capture stopped (SIGSTOP)", counted("source", child("capture", signal.SIGSTOP)),
+        cause="no picture for", within_s=3.0, hold=restarted("source"),
+    ),
+    Fault("host stopped for 3 s (SIGSTOP, SIGCONT)", freeze_host(3), gap_s=3.3),
+    Fault("host stopped for 12 s (SIGSTOP, SIGCONT)", freeze_host(12), gap_s=12.3),
+)  # fmt: skip
