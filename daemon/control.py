@@ -281,6 +281,7 @@ def _with_sections(old: Settings, new: Settings, keys: tuple[str, ...]) -> Setti
         section, _, inner = key.partition(".")
         part = update.get(section, getattr(old, section))
         if inner and isinstance(part, Options):
+            inner = inner.partition(".")[0]
             update[section] = part.model_copy(update={inner: getattr(getattr(new, section), inner)})
         else:
             update[section] = getattr(new, section)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from daemon.config_errors import KeyPath, Origin, Problem, did_you_mean
 from daemon.plain_tree import known_part
@@ -33,6 +33,8 @@ def explain(
     problems: dict[KeyPath, Problem] = {}
     for item in error.errors(include_url=False):
         path = _path(item, raw)
+        if is_secret(field_at(model, path, raw)):
+            item = {**item, "input": "***"}
         if path not in problems:  # the arms of a union all complain of the same value; the first speaks
             message, mend = _sentence(item, path, model, raw)
             value = None if item["type"] == "missing" else item["input"]
@@ -92,6 +94,11 @@ def _sentence(item: Any, path: KeyPath, model: type[Options], raw: Any) -> tuple
     if need:
         return f"needs {need}, not {shown}", mend
     return f"{_plain(item['msg'])} (value {shown})", ""
+
+
+def is_secret(field: Any) -> bool:
+    """Whether the value must not be shown, not even where it is wrong."""
+    return field is not None and field.annotation is SecretStr
 
 
 def bounds(field: Any) -> str:

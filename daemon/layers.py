@@ -123,7 +123,11 @@ def _environment(environment: Mapping[str, str]) -> Document:
             continue
         path = tuple(words)
         given = environment[name]
-        value = given if path[-1].endswith("prompt") else config_file.value(given, name, "environment")
+        value = (
+            given
+            if path[-1].endswith(("prompt", "password"))
+            else config_file.value(given, name, "environment")
+        )
         _put(layer, path, value, Origin("environment", name))
     return layer
 

@@ -19,6 +19,7 @@ from daemon.choice import Choice, SinkChoice, SourceChoice, fault
 from daemon.config_errors import KeyPath, Origin, did_you_mean
 from daemon.ladder import OnFault
 from daemon.value_types import EngineKind, Loras, ModelSize, OutputSize, Steps, Text, Threads
+from integrations.obs.options import Options as ObsSettings
 from pipeline.geometry import Fit, Upscale
 from pipeline.messages import GuidanceForm, LiveState, Similarity, Style
 from pipeline.options import Options, setting
@@ -213,6 +214,7 @@ class Settings(Options):
         True, "camera and engine in processes of their own; false: threads, for debugging", applies="rebuild"
     )
     web: WebSettings = setting({}, "page and HTTP API", applies="rebuild")
+    obs: ObsSettings = setting({}, "OBS Studio: scenes, hotkeys, tools", applies="live")
     log: LogSettings = setting({}, "the log", applies="live")
     style: str | None = setting(None, "style at start; null: the first of the bank", applies="live")
     styles: dict[str, StyleSettings] = setting({}, "the style bank, in order", applies="live")

@@ -20,7 +20,7 @@ from pipeline.options import Options, setting
 class IntegrationOptions(Options):
     """Base of every integration's section."""
 
-    enabled: bool = setting(False, "whether it runs", applies="prepare")
+    enabled: bool = setting(False, "whether it runs", applies="live")
 
 
 class Integration(Protocol):

@@ -41,6 +41,9 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     for sink in facts.get("sinks") or []:
         where = f"{sink.get('kind')}: {sink.get('status', '')}"
         found.append(("sink", _said(sink, where, sink.get("detail"))))
+    for name, part in (facts.get("integrations") or {}).items():
+        if part.get("status") != "off":
+            found.append((name, _said(part, str(part.get("status")), part.get("detail"))))
     latency = metrics.get("latency_ms") or {}
     found.append(
         (

@@ -23,6 +23,9 @@ class WithOne(Settings):
     thing: Options = setting({}, "a thing", applies="prepare")
 
 
+ALONE = {"obs": {"enabled": False}}
+
+
 class Thing:
     """Runs until halted, or as `acts` say."""
 
@@ -61,7 +64,7 @@ def made(lives, monkeypatch):
 
     def start(**section):
         threads = IntegrationThreads(
-            WithOne(thing={"enabled": True, **section}), None, events.append, lambda name: module
+            WithOne(thing={"enabled": True, **section}, **ALONE), None, events.append, lambda name: module
         )
         threads.events, threads.things = events, things
         alive.append(threads)
@@ -85,7 +88,7 @@ def test_one_runs_and_shows_its_status(made, lives):
     threads = made()
     until(threads, lambda: threads.status()["thing"]["status"] == "connected")
     assert threads.status()["thing"]["detail"] == "a"
-    threads.adopt(WithOne())
+    threads.adopt(WithOne(**ALONE))
     until(threads, lambda: threads.status()["thing"]["status"] == "off")
     assert lives == ["a"]
 
@@ -121,6 +124,6 @@ def test_what_cannot_be_used_says_why_and_with_what(made, lives):
 def test_other_settings_start_it_anew(made, lives):
     threads = made()
     until(threads, lambda: lives == ["a"])
-    threads.adopt(WithOne(thing={"enabled": True, "word": "b"}))
+    threads.adopt(WithOne(thing={"enabled": True, "word": "b"}, **ALONE))
     until(threads, lambda: lives == ["a", "b"])
     assert threads.status()["thing"]["restarts"] == 0

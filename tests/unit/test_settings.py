@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from daemon import config_template, places
 from daemon.choice import Choice
@@ -63,7 +64,7 @@ def _as_yaml(value):
         return str(value)
     if isinstance(value, tuple):
         return {} if value == () else [_as_yaml(item) for item in value]
-    return value
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def test_shipped_file_says_what_the_schema_says():
