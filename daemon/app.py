@@ -17,14 +17,18 @@ from daemon import places
 from daemon.camera_view import CameraView
 from daemon.choice import Choice
 from daemon.control import ControlHub
+from daemon.equipment import LiveEquipment
 from daemon.exit_codes import ExitCode
 from daemon.integration_threads import IntegrationThreads
 from daemon.outlook import outlook
+from daemon.playlist import Playlist
 from daemon.roles import Roles
 from daemon.service.notify import Notifier
 from daemon.settings import Loaded, Settings
 from daemon.sink_thread import SinkThread
 from daemon.status import status_of
+from daemon.style_bank import StyleBank
+from daemon.style_pictures import StylePictures
 from daemon.view import Outlook, View
 from pipeline import kinds
 from pipeline.frame import Size
@@ -54,6 +58,17 @@ class Host:
         self.canvas = canvas_of(settings)
         self.roles = Roles(settings, self.canvas, lambda: self.control.state, self.control.emit, self._look)
         self.integrations = IntegrationThreads(settings, self.control, self.control.emit)
+        self.bank = StyleBank(self.control)
+        self.pictures = StylePictures(
+            lambda: self.control.settings,
+            lambda: self.control.state,
+            self.roles.ask_picture,
+            self.control.emit,
+            places.pictures_folder,
+        )
+        self.roles.engine.on_picture = self.pictures.heard
+        self.playlist = Playlist(settings.playlist, self.control, self.control.emit)
+        self.control.on_playlist = self.playlist.do
         self._outlook = Outlook()
         self._effects: queue.SimpleQueue[LiveState | None] = queue.SimpleQueue()
         self._effects_thread = threading.Thread(target=self._carry_out, name="effects", daemon=True)
@@ -76,6 +91,7 @@ class Host:
         self.stopping = asyncio.Event()
         self.notifier = Notifier()
         self.control.on_state(self._changed)
+        self.control.on_state(lambda state: self.playlist.mode_changed())
         self.control.on_settings(self._adopt)
 
     # ------------------------------------------------------------ life
@@ -90,6 +106,7 @@ class Host:
         self.roles.start()
         self.camera_view.start()
         self._effects_thread.start()
+        self.playlist.start()
         done = asyncio.create_task(self._until_done(seconds, frames))
         page = asyncio.create_task(self._page(on_address))
         try:
@@ -119,7 +136,16 @@ class Host:
             stream_key=StreamKey(places.stream_key_file()),
             camera=self.camera_view,
             settings_schema=Settings.model_json_schema(),
-            extras=Extras(config=self._config, reload=self.reload, stop=self.stop),
+            allowed_hosts=web.allowed_hosts,
+            extras=Extras(
+                config=self._config,
+                reload=self.reload,
+                stop=self.stop,
+                bank=self.bank,
+                pictures=self.pictures,
+                playlist=self.playlist,
+                equipment=LiveEquipment(self),
+            ),
         )
 
         def bound(port: int) -> None:
@@ -147,6 +173,7 @@ class Host:
         while not self.stopping.is_set() and not self._asked_to_stop:
             self.roles.watch()
             self.integrations.watch()
+            self.pictures.watch(self.roles.engine.facts.status == "ready")
             self._look()
             self._ping()
             if deadline is not None and time.monotonic() >= deadline:
@@ -167,6 +194,7 @@ class Host:
         self._effects.put(None)
         self.integrations.ask_to_end()
         self.camera_view.stop()
+        self.playlist.stop()
         for sink in self.sinks:
             sink.stop()
         self.roles.stop()
@@ -209,6 +237,7 @@ class Host:
         """Reloaded settings: what the hub found to apply to a running daemon."""
         self.settings = settings
         self.integrations.adopt(settings)
+        self.playlist.adopt(settings.playlist)
         self.roles.adopt(settings, restart_capture=any(key.split(".")[0] == "source" for key in changed))
         self._look()
 
@@ -243,6 +272,12 @@ class Host:
         self.sinks = [*self.sinks, sink]
         sink.start()
         return sink
+
+    def remove_sink(self, sink: SinkThread) -> None:
+        """Close one for good; a recorder finishes its file. Blocks up to SINKS_END_S."""
+        self.sinks = [known for known in self.sinks if known is not sink]
+        sink.stop()
+        sink.join(SINKS_END_S)
 
     def _sink(self, choice: Choice) -> SinkThread:
         styled, raw = self.roles.styled, self.roles.raw

@@ -23,8 +23,9 @@ from daemon.plain_tree import ABSENT
 from daemon.reduce import Bank, reduce
 from daemon.schema import applies_to, leaves
 from daemon.settings import Loaded, Settings
+from daemon.style_settings import StyleSettings
 from pipeline.errors import PhospheneError
-from pipeline.messages import Command, Event, LiveState, SetMode, SetValue, Undo, to_dict
+from pipeline.messages import Command, Event, LiveState, PlayList, Redo, SetMode, SetValue, Undo, to_dict
 from pipeline.options import Options
 
 __all__ = ["LIVE_KEYS", "Bank", "ControlHub", "Reload", "reduce"]
@@ -71,8 +72,10 @@ class ControlHub:
         self._bank: Bank = self._settings.bank()
         self._state = self._settings.first_state()
         self._history: deque[LiveState] = deque(maxlen=UNDO_STEPS)
+        self._undone: deque[LiveState] = deque(maxlen=UNDO_STEPS)
         self._gesture: tuple[str, str, float] = ("", "", 0.0)
         self._waiting: tuple[str, ...] = ()
+        self.on_playlist: Callable[[PlayList, str], None] = _no_playlist
         self._state_takers: tuple[Callable[[LiveState], None], ...] = ()
         self._settings_takers: tuple[Callable[[Settings, frozenset[str]], None], ...] = ()
 
@@ -84,13 +87,19 @@ class ControlHub:
 
     def submit(self, command: Command, origin: str) -> LiveState:
         """See `integrations.control.Control.submit`."""
+        if isinstance(command, PlayList):
+            self.on_playlist(command, origin)
+            return self._state
         with self._lock:
             before = self._state
-            undoing = isinstance(command, Undo)
-            previous = self._history[-1] if undoing and self._history else None
-            state = reduce(before, command, self._bank, previous)
-            if undoing:
-                self._history.pop()
+            back, forth = self._undone, self._history
+            if isinstance(command, Undo):
+                back, forth = forth, back
+            stepping = isinstance(command, Undo | Redo)
+            state = reduce(before, command, self._bank, back[-1] if stepping and back else None)
+            if stepping:
+                back.pop()
+                forth.append(before)
             self._remember(before, command, origin)
             self._take(state)
             # Emitted under the lock so that events keep the order of revisions; `emit` only appends.
@@ -120,7 +129,8 @@ class ControlHub:
         }
 
     def styles(self) -> list[dict[str, Any]]:
-        return [to_dict(style) for style in self._bank.values()]
+        tags = self._settings.styles
+        return [{**to_dict(style), **_tags(tags.get(name))} for name, style in self._bank.items()]
 
     # -- for the daemon
 
@@ -170,6 +180,15 @@ class ControlHub:
         """Deliver the last events and end the thread that does."""
         self._bus.close()
 
+    def override(self, key: str, value: Any, origin: str, event: Event) -> Reload:
+        """As if the program had been started with this setting on its command line: it outlives reloads.
+
+        Raises ConfigError; nothing has changed then.
+        """
+        with self._reloading:
+            loaded = replace(self._loaded, overrides={**self._loaded.overrides, key: value}).again()
+            return self.apply_settings(loaded, origin, event)
+
     # -- reload
 
     def reload(self, origin: str = "config") -> Reload:
@@ -193,8 +212,8 @@ class ControlHub:
         except PhospheneError:
             return None  # said by the event
 
-    def apply_settings(self, loaded: Loaded, origin: str = "config") -> Reload:
-        """Take over what is live or a part can be restarted for; name the rest. Emits an event."""
+    def apply_settings(self, loaded: Loaded, origin: str = "config", event: Event | None = None) -> Reload:
+        """Take over what is live or a part can be restarted for; name the rest. Emits `event`, or one that says so."""
         old, new = self._settings, loaded.settings
         changed = changed_keys(old, new)
         live = tuple(key for key in changed if self._can_apply(key, old, new))
@@ -212,8 +231,15 @@ class ControlHub:
         done = Reload(live, waiting)
         message = f"configuration reloaded: {done}"
         facts = {"live": live, "needs_restart": waiting}
-        self.emit(Event("config", message, facts, "warning" if waiting else "info"))
+        self.emit(event or Event("config", message, facts, "warning" if waiting else "info"))
         return done
+
+    def change_bank(self, write: Callable[[Loaded], tuple[Loaded, Event]], origin: str) -> None:
+        """Let `write` change the style file and take over what it read anew. Raises what `write` raises; nothing has
+        changed then. Never at the same time as a reload."""
+        with self._reloading:
+            loaded, event = write(self._loaded)
+            self.apply_settings(loaded, origin, event)
 
     def replace_bank(self, bank: Bank, origin: str = "config") -> None:
         """New styles. What changed of the style in use changes in the picture; what was set live stays."""
@@ -256,11 +282,12 @@ class ControlHub:
         now = self._clock()
         last_key, last_origin, when = self._gesture
         key = command.key if isinstance(command, SetValue) else ""
-        if isinstance(command, Undo | SetMode):
+        if isinstance(command, Undo | Redo | SetMode):
             self._gesture = ("", "", now)
             return
         if not (key and (key, origin) == (last_key, last_origin) and now - when < SAME_GESTURE_S):
             self._history.append(before)
+        self._undone.clear()
         self._gesture = (key, origin, now)
 
 
@@ -295,6 +322,15 @@ def _with_settings(state: LiveState, new: Settings, keys: tuple[str, ...]) -> Li
     return replace(state, style=first.style, blend=(), morph_s=0.0) if "style" in keys else state
 
 
+def _tags(style: StyleSettings | None) -> dict[str, str]:
+    """What the bank says of a style beside what the engine is told."""
+    return {"colour": style.colour, "hotkey": style.hotkey} if style else {"colour": "", "hotkey": ""}
+
+
+def _no_playlist(command: PlayList, origin: str) -> None:
+    raise PhospheneError("there is no playlist here", "it runs in the daemon: phosphene start")
+
+
 def _survives(take: Callable[[LiveState], None], state: LiveState) -> bool:
     try:
         take(state)
@@ -318,6 +354,8 @@ def _applied(command: Command, state: LiveState, origin: str) -> Event:
         "prompt": "new prompt",
         "set": f"{getattr(command, 'key', '')} = {getattr(command, 'value', '')}",
         "mode": f"mode {state.mode.value}",
+        "seeds": "seeds " + " ".join(f"{seed}:{weight:.2g}" for seed, weight in state.seeds),
         "undo": "undone",
+        "redo": "done again",
     }[command.command]
     return Event("state", f"{said} ({origin})", {**_facts(state, origin), "command": to_dict(command)})

@@ -49,6 +49,7 @@ class EngineSide:
         self.fps = Rate()
         self.stages: Stages = {}
         self.counts: dict[str, Any] = {}
+        self.on_picture: Callable[[Message], None] = lambda message: None
         self.interval_s = 0.0  # seconds between two painted frames, smoothed; 0 = not known yet
         self._painted: tuple[int, float] | None = None
         self._invalid: tuple[int, float] | None = (
@@ -105,6 +106,8 @@ class EngineSide:
             self._failed(message)
         elif say == "event":
             self._emit(Event("engine", message["message"], {}, level=message["level"]))
+        elif say == "picture":
+            self.on_picture(message)
 
     def _failed(self, message: Message) -> None:
         said = self.facts.error == message["message"]

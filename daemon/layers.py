@@ -1,9 +1,10 @@
 """Puts the layers of the configuration together and says of each fault where it stands.
 
-Weakest first: the packaged `config.yaml`, the user's file or `--config`, PHOSPHENE_* variables, the command
-line. Mappings merge key by key, lists are replaced whole. Where the key differs that says what is meant
-(`kind` of the source, `name` of the model, `prompt` of a style), the mapping is replaced whole: options of
-one camera make no sense for another. Relative paths in a file are relative to that file's folder.
+Weakest first: the packaged `config.yaml`, the user's file or `--config`, its style file (`daemon.bank_file`),
+PHOSPHENE_* variables, the command line. Mappings merge key by key, lists are replaced whole. Where the key
+differs that says what is meant (`kind` of the source, `name` of the model, `prompt` of a style), the mapping
+is replaced whole: options of one camera make no sense for another; a style in the style file always replaces
+whole. Relative paths in a file are relative to that file's folder.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from daemon import config_file, places
+from daemon.bank_file import bank_path, read_bank
 from daemon.choice import Choice, long_form
 from daemon.config_errors import ConfigError, KeyPath, Origin, Problem, did_you_mean
 from daemon.config_file import Document
@@ -31,7 +33,10 @@ Origins = dict[KeyPath, Origin]
 
 
 def load_layers(
-    cli_overrides: Mapping[str, Any], config: Path | None, environment: Mapping[str, str] | None = None
+    cli_overrides: Mapping[str, Any],
+    config: Path | None,
+    environment: Mapping[str, str] | None = None,
+    bank_text: str | None = None,
 ) -> Loaded:
     """See `daemon.settings.load`."""
     environment = os.environ if environment is None else environment
@@ -39,14 +44,20 @@ def load_layers(
     layers = [config_file.read(places.packaged_config(), "default")]
     if path is not None:
         layers.append(_at_home(config_file.read(path), path.resolve().parent))
+    bank = bank_path(path)
+    own_styles = read_bank(bank, bank_text)
+    if own_styles is not None:
+        layers.append(own_styles)
     layers += [_environment(environment), _command_line(cli_overrides)]
     data: dict[str, Any] = {}
     origins: Origins = {}
     for layer in layers:
+        if layer is own_styles:
+            _make_way(data, layer)
         _merge(data, _normal(layer), origins, layer.origins, ())
     settings = validated(data, origins)
     found = {leaf.path: _origin(leaf.path, data, origins) for leaf in leaves(settings)}
-    return Loaded(settings, found, path, cli_overrides, config)
+    return Loaded(settings, found, path, cli_overrides, config, bank)
 
 
 def user_file(config: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:
@@ -272,6 +283,13 @@ def _merge(base: dict[str, Any], over: dict[str, Any], to: Origins, given: Origi
             del to[stale]
         base[key] = value
         to.update({p: origin for p, origin in given.items() if p[: len(at)] == at})
+
+
+def _make_way(data: dict[str, Any], styles: Document) -> None:
+    """Empty what the style file replaces, so that its place in the order stays and nothing else does."""
+    known, own = data.get("styles"), styles.data.get("styles")
+    if isinstance(known, dict) and isinstance(own, dict):
+        known.update({name: {} for name, style in own.items() if name in known and isinstance(style, dict)})
 
 
 def _replaces(path: KeyPath, old: dict[str, Any], new: dict[str, Any]) -> bool:

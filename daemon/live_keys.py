@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 
 from daemon.config_errors import did_you_mean
 from daemon.explain import bounds, explain
-from daemon.settings import DenoiserSettings, SimilaritySettings, StyleSettings
+from daemon.settings import DenoiserSettings, SimilaritySettings
+from daemon.style_settings import Look
 from pipeline.errors import PhospheneError
 from pipeline.options import Options
 
@@ -75,13 +76,13 @@ def _alone(section: type[Options], declared: str) -> type[Options]:
 
 
 def _style(name: str) -> LiveKey:
-    return LiveKey(name, "style", name, StyleSettings, name)
+    return LiveKey(name, "style", name, Look, name)
 
 
 LIVE_KEYS: Final[Mapping[str, LiveKey]] = {
     key.name: key
     for key in (
-        *map(_style, StyleSettings.model_fields),
+        *map(_style, Look.model_fields),
         LiveKey(
             "t_index_list", "state", "t_index_list", DenoiserSettings, "t_index_list", "denoiser.t_index_list"
         ),

@@ -46,6 +46,13 @@ def user_config() -> Path:
     return config_folder() / "config.yaml"
 
 
+def pictures_folder() -> Path:
+    """Small pictures of styles: can be deleted at any time. Not made here."""
+    import platformdirs
+
+    return platformdirs.user_cache_path(NAME, appauthor=False) / "pictures"
+
+
 def state_folder() -> Path:
     """Made on first use, readable by its owner only."""
     import platformdirs

@@ -11,11 +11,13 @@ from daemon.config_errors import did_you_mean
 from daemon.live_keys import LIVE_KEYS, live_key
 from pipeline.errors import PhospheneError
 from pipeline.messages import (
+    BlendSeeds,
     BlendStyles,
     Command,
     LiveState,
     Mode,
     RandomStyle,
+    Redo,
     SetLook,
     SetMode,
     SetPrompt,
@@ -36,13 +38,16 @@ def reduce(state: LiveState, command: Command, bank: Bank, previous: LiveState |
     """The state after `command`: whole, with `revision` one higher.
 
     A style changes what is painted and never the mode: panic, bypass and freeze are left by `SetMode` alone.
-    `previous` is what `Undo` goes back to; it restores everything but the mode.
+    `previous` is what `Undo` goes back to, or `Redo` forward; it restores everything but the mode.
     `morph_s` is set by commands that change the prompt and kept by the others (a running morph goes on).
     While styles are blended, `state.blend` has the prompts and `state.style` the numbers: guidance_scale,
     delta and strength as weighted means, guidance form, seed and LoRAs of the heaviest style.
     Raises PhospheneError for an unknown style or key, a value out of range, or nothing to undo.
     """
     changed = _applied(state, command, bank, previous)
+    before, after = state.style, changed.style
+    if (before.name, before.seed) != (after.name, after.seed) and not isinstance(command, Undo | Redo):
+        changed = replace(changed, seeds=())
     return replace(changed, revision=state.revision + 1)
 
 
@@ -71,9 +76,16 @@ def _applied(state: LiveState, command: Command, bank: Bank, previous: LiveState
             return _look(state, name, values, bank, _seconds(over_s))
         case SetMode(mode=mode, toggle=toggle):
             return replace(state, mode=_mode(state.mode, Mode(mode), toggle))
-        case Undo():
+        case BlendSeeds(weights=weights):
+            return replace(state, seeds=_seeds(weights))
+        case Undo() | Redo():
             if previous is None:
-                raise PhospheneError("there is nothing to undo", "make a change first")
+                word, mend = (
+                    ("undo", "make a change first")
+                    if command.command == "undo"
+                    else ("do again", "undo first")
+                )
+                raise PhospheneError(f"there is nothing to {word}", mend)
             return replace(previous, mode=state.mode, morph_s=0.0)
     raise PhospheneError(f"{type(command).__name__} is not a command")
 
@@ -131,14 +143,7 @@ def _mode(present: Mode, wanted: Mode, toggle: bool) -> Mode:
 
 
 def _blended(state: LiveState, weights: Mapping[str, float], bank: Bank, over_s: float) -> LiveState:
-    wrong = {
-        name: w for name, w in weights.items() if isinstance(w, bool) or not (math.isfinite(w) and w >= 0)
-    }
-    if wrong:
-        name, weight = next(iter(wrong.items()))
-        raise PhospheneError(f"the weight of {name!r} is {weight}", "use a number from 0 up")
-    if len(weights) > 8:
-        raise PhospheneError(f"{len(weights)} styles cannot be blended at once", "use at most 8")
+    _check_weights(weights, "styles")
     sums: dict[str, float] = {}
     for name, weight in weights.items():
         found = style_of(bank, name).name
@@ -158,6 +163,27 @@ def _blended(state: LiveState, weights: Mapping[str, float], bank: Bank, over_s:
         strength=math.fsum(part.strength * w for part, w in parts),
     )
     return replace(state, style=style, blend=parts, morph_s=over_s)
+
+
+def _seeds(weights: Mapping[str, float]) -> tuple[tuple[int, float], ...]:
+    """Weighted seeds whose weights sum to 1; none for no weights at all (back to the style's own)."""
+    _check_weights(weights, "seeds")
+    sums: dict[int, float] = {}
+    for text, weight in weights.items():
+        seed = LIVE_KEYS["seed"].parse(text)
+        sums[seed] = sums.get(seed, 0.0) + weight
+    total = math.fsum(sums.values())
+    if weights and total <= 0:
+        raise PhospheneError("a blend needs a weight above 0", "write for example 7:0.6 12:0.4")
+    return tuple((seed, weight / total) for seed, weight in sums.items() if weight > 0)
+
+
+def _check_weights(weights: Mapping[str, float], what: str) -> None:
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not (math.isfinite(weight) and weight >= 0):
+            raise PhospheneError(f"the weight of {name!r} is {weight}", "use a number from 0 up")
+    if len(weights) > 8:
+        raise PhospheneError(f"{len(weights)} {what} cannot be blended at once", "use at most 8")
 
 
 def _with_value(state: LiveState, name: str, value: object) -> LiveState:

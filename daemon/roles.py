@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from daemon import places
 from daemon.capture_side import CaptureSide
@@ -95,6 +95,10 @@ class Roles:
     def prepare(self, prompts: Sequence[str]) -> None:
         """Have the engine encode prompts that may be wanted soon."""
         self.engine.role.send({"do": "encode", "prompts": list(prompts)})
+
+    def ask_picture(self, request: dict[str, Any]) -> None:
+        """Have the engine paint a small picture (see `pipeline.style_picture_job`); `engine.on_picture` hears it."""
+        self.engine.role.send({"do": "picture", **request})
 
     def adopt(self, settings: Settings, *, restart_capture: bool) -> None:
         """Take reloaded settings. What needs new memory is the caller's to refuse."""

@@ -6,7 +6,6 @@ What a source or sink takes is declared in that kind's own file (see `daemon.cho
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +14,16 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from daemon.choice import Choice, SinkChoice, SourceChoice, fault
+from daemon.choice import Choice, SinkChoice, SourceChoice
 from daemon.config_errors import KeyPath, Origin, did_you_mean
 from daemon.ladder import OnFault
-from daemon.value_types import EngineKind, Loras, ModelSize, OutputSize, Steps, Text, Threads
+from daemon.playlist_settings import PlaylistSettings
+from daemon.style_settings import StyleSettings, in_order, style_name
+from daemon.value_types import EngineKind, Loras, ModelSize, OutputSize, Steps, Threads
+from daemon.web_settings import WebSettings
 from integrations.obs.options import Options as ObsSettings
 from pipeline.geometry import Fit, Upscale
-from pipeline.messages import GuidanceForm, LiveState, Similarity, Style
+from pipeline.messages import LiveState, Similarity, Style
 from pipeline.options import Options, setting
 
 # ---------------------------------------------------------------- sections
@@ -143,45 +145,6 @@ class EngineSettings(Options):
     )
 
 
-class StyleSettings(Options):
-    """A named look of the bank."""
-
-    prompt: Text = setting(..., "what to paint", applies="live", max_length=4000)
-    negative_prompt: Text = setting("", "what to keep away from", applies="live", max_length=4000)
-    guidance: GuidanceForm = setting(
-        "self", "none, full, or residual guidance (RCFG): self, onetime", applies="live"
-    )
-    guidance_scale: float = setting(
-        1.0, "pull of the prompt; 1 and below: no guidance", applies="live", ge=0, le=30
-    )
-    delta: float = setting(1.0, "share of the virtual residual noise in RCFG", applies="live", ge=0, le=10)
-    strength: float = setting(
-        0.5,
-        "0: the camera's own picture, 0.5: the steps of t_index_list, 1: all noise",
-        applies="live",
-        ge=0,
-        le=1,
-    )
-    seed: int = setting(0, "of the noise; the same seed paints the same", applies="live", ge=0, le=2**32 - 1)
-    loras: Loras = setting({}, "LoRAs of this style, as {file or hub id: weight}", applies="live")
-
-    def named(self, name: str) -> Style:
-        """The value that travels to the engine."""
-        return Style(name=name, **{key: getattr(self, key) for key in type(self).model_fields})
-
-
-class WebSettings(Options):
-    """The daemon's own HTTP server: page, API, stream."""
-
-    host: str = setting(
-        "127.0.0.1", "address to listen on; 127.0.0.1: this computer only", applies="rebuild", min_length=1
-    )
-    port: int = setting(8520, "port to listen on; 0: any free one", applies="rebuild", ge=0, le=65535)
-    show_raw: bool = setting(
-        False, "let the page show your real face beside the painting (before and after)", applies="live"
-    )
-
-
 class LogSettings(Options):
     """The log of `phosphene logs`."""
 
@@ -217,6 +180,10 @@ class Settings(Options):
     obs: ObsSettings = setting({}, "OBS Studio: scenes, hotkeys, tools", applies="live")
     log: LogSettings = setting({}, "the log", applies="live")
     style: str | None = setting(None, "style at start; null: the first of the bank", applies="live")
+    playlist: PlaylistSettings = setting({}, "styles one after the other, by time", applies="live")
+    style_order: tuple[str, ...] = setting(
+        [], "styles that come first in the bank, in this order", applies="live", max_length=1000
+    )
     styles: dict[str, StyleSettings] = setting({}, "the style bank, in order", applies="live")
 
     @field_validator("model", mode="before")
@@ -233,14 +200,14 @@ class Settings(Options):
     @classmethod
     def _without_removed(cls, given: Any) -> Any:
         if isinstance(given, dict):
-            for name in given:
-                if not re.fullmatch(r"[^\s\x00-\x1f:=,/][^\x00-\x1f:=,/]{0,63}", str(name)):
-                    raise fault(
-                        f"{name!r} cannot name a style",
-                        "use 1 to 64 characters without : = , / or line breaks",
-                    )
-            return {name: style for name, style in given.items() if style is not None}
+            return {style_name(name): style for name, style in given.items() if style is not None}
         return given
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Settings:
+        if self.style_order:
+            object.__setattr__(self, "styles", in_order(self.styles, self.style_order))
+        return self
 
     @model_validator(mode="after")
     def _known_style(self) -> Settings:
@@ -286,7 +253,7 @@ class Loaded:
     """settings, and where each came from. path: the user's file that was read (None: there is none).
 
     origins: of every leaf (see `daemon.schema.leaves`); what no layer names has the schema's default.
-    overrides, config: what `load` was called with.
+    overrides, config: what `load` was called with. bank: the style file (see `daemon.bank_file`), there or not.
     """
 
     settings: Settings
@@ -294,14 +261,15 @@ class Loaded:
     path: Path | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     config: Path | None = None
+    bank: Path | None = None
 
     def origin(self, path: KeyPath) -> Origin:
         """Where the value at `path` came from."""
         return self.origins.get(path, Origin("default"))
 
-    def again(self) -> Loaded:
-        """The same layers, read anew. Raises ConfigError."""
-        return load(self.overrides, self.config)
+    def again(self, bank_text: str | None = None) -> Loaded:
+        """The same layers, read anew, with `bank_text` in place of the style file. Raises ConfigError."""
+        return load(self.overrides, self.config, bank_text=bank_text)
 
 
 def load(
@@ -309,12 +277,15 @@ def load(
     config: Path | None = None,
     *,
     environment: Mapping[str, str] | None = None,
+    bank_text: str | None = None,
 ) -> Loaded:
-    """The effective settings: packaged default < user's file (or `config`) < PHOSPHENE_* < `cli_overrides`.
+    """The effective settings: packaged default < user's file (or `config`) < its style file < PHOSPHENE_* <
+    `cli_overrides`.
 
     `cli_overrides`: dotted key → value, as in {"output.size": "640x480", "sinks": ["preview"]}.
-    `environment`: None reads the process's own. Raises ConfigError with every fault found.
+    `environment`: None reads the process's own. `bank_text`: taken for the style file's content.
+    Raises ConfigError with every fault found.
     """
     from daemon.layers import load_layers
 
-    return load_layers(cli_overrides or {}, config, environment)
+    return load_layers(cli_overrides or {}, config, environment, bank_text)

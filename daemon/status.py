@@ -65,6 +65,7 @@ def status_of(host: Host) -> dict[str, Any]:
         },
         "integrations": host.integrations.status(),
         "web": {"show_raw": host.settings.web.show_raw, "host": host.settings.web.host},
+        "playlist": host.playlist.facts(),
         "faults": [text for text in (*said, *(s["error"] for s in sinks)) if text],
         "processes": {
             "host": os.getpid(),

@@ -3,7 +3,8 @@
     neon                    a style of the bank            next, previous, random, undo
     neon over 2s            … reached over two seconds     styled (resume), bypass, freeze, panic
     neon:0.7 anime:0.3      a blend                        set strength 0.4
-    prompt oil on canvas    free text
+    prompt oil on canvas    free text                      redo
+    seeds 7:0.6 12:0.4      noise of several seeds         playlist start, stop, pause, resume, skip, back
 
 bypass and freeze are toggles: the same key goes back to styled. panic is left by `styled` or `resume` alone.
 """
@@ -12,13 +13,18 @@ from __future__ import annotations
 
 import math
 import re
+from typing import get_args
 
 from pipeline.errors import PhospheneError
 from pipeline.messages import (
+    BlendSeeds,
     BlendStyles,
     Command,
     Mode,
+    Playing,
+    PlayList,
     RandomStyle,
+    Redo,
     SetMode,
     SetPrompt,
     SetStyle,
@@ -29,6 +35,7 @@ from pipeline.messages import (
 
 _OVER = re.compile(r"(?:^|\s+)over\s+(\S+)\s*$", re.IGNORECASE)
 _TIME = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(ms|s|sec|min|m)?\s*", re.ASCII)
+_PLAYING = {do: PlayList(do) for do in get_args(Playing)}
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0}
 
 
@@ -80,8 +87,12 @@ def parse_action(text: str) -> Command:
         return StepStyle(1 if word == "next" else -1, over_s)
     if word == "random":
         return RandomStyle(over_s)
-    if word == "undo":
-        return Undo()
+    if word in ("undo", "redo"):
+        return Undo() if word == "undo" else Redo()
+    if word.startswith("seeds "):
+        return BlendSeeds(weights(text[6:].split()))
+    if word.startswith("playlist ") and (do := word[9:].strip()) in _PLAYING:
+        return _PLAYING[do]
     if word in ("styled", "resume"):
         return SetMode(Mode.STYLED)
     if word in ("bypass", "freeze", "panic"):

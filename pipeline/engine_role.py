@@ -9,7 +9,7 @@ import logging
 import threading
 from typing import Any, Final
 
-from pipeline.channel import Channel
+from pipeline.channel import Channel, Message
 from pipeline.configs import EngineConfig, from_json
 from pipeline.errors import PhospheneError
 from pipeline.frame import now_ns
@@ -44,6 +44,7 @@ class _EngineRole:
         self._config = config
         self._state = state
         self._build: Any = None  # pipeline.build.Build once it is ready; it knows torch
+        self._pictures: Any = None  # pipeline.style_picture_job.StylePictureJobs at the first request
         self.halt = threading.Event()
 
     def listen(self) -> None:
@@ -62,6 +63,8 @@ class _EngineRole:
                 self._apply()
             elif message is not None and message["do"] == "encode" and self._build is not None:
                 self._build.prepare(message["prompts"])
+            elif message is not None and message["do"] == "picture" and self._build is not None:
+                self._picture(message)
             if message is None or now_ns() - reported > REPORT_S * 1e9:
                 reported = now_ns()
                 self._report()
@@ -94,6 +97,13 @@ class _EngineRole:
             build.apply(self._state)
         except (PhospheneError, ValueError) as error:
             self._event("warning", f"the change was not applied: {error}")
+
+    def _picture(self, message: Message) -> None:
+        if self._pictures is None:
+            from pipeline.style_picture_job import StylePictureJobs  # knows torch
+
+            self._pictures = StylePictureJobs(self._build, self._channel.send)
+        self._pictures.ask(message)
 
     def _report(self) -> None:
         report: dict[str, Any] = {"say": "stats"}

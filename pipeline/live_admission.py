@@ -99,7 +99,9 @@ class LiveAdmission:
             # An empty negative prompt is the model's own neutral one.
             context = self._encode([(prompt, weight) for prompt, _, weight in words])
             negative = self._encode([(prompt, weight) for _, prompt, weight in words])
-        seeds = tuple((part.seed, weight) for part, weight in parts) if state.blend else ((style.seed, 1.0),)
+        seeds = (
+            state.seeds or tuple((part.seed, weight) for part, weight in state.blend) or ((style.seed, 1.0),)
+        )
         admission = Admission(
             context=context,
             negative=negative,

@@ -20,6 +20,10 @@ Similarity = Literal["tiles", "global"]
 """Metric of the similarity filter: ours on an 8×8 grid, or the paper's cosine of whole frames."""
 
 
+Playing = Literal["start", "stop", "pause", "resume", "skip", "back"]
+"""What the playlist can be told."""
+
+
 class Mode(str, Enum):
     """What the sinks show. panic: slate and closed camera, left only by an explicit act."""
 
@@ -51,13 +55,15 @@ class Style:
 class LiveState:
     """Everything that can change between two frames, whole.
 
-    blend: weighted styles painted together; empty means `style` alone. morph_s: seconds over which the prompt
-    moves from the previous state's to this one. steadiness: see `pipeline.consistency` (0: off). canvas_scale: of the
-    canvas' sides that the model paints on. revision: counts applied commands; frames carry it.
+    blend: weighted styles painted together; empty means `style` alone. seeds: whose noise is mixed, with weights
+    that sum to 1; empty means the styles' own. morph_s: seconds over which the prompt moves from the previous
+    state's to this one. steadiness: see `pipeline.consistency` (0: off). canvas_scale: of the canvas' sides that the
+    model paints on. revision: counts applied commands; frames carry it.
     """
 
     style: Style = field(default_factory=Style)
     blend: tuple[tuple[Style, float], ...] = ()
+    seeds: tuple[tuple[int, float], ...] = ()
     mode: Mode = Mode.STYLED
     t_index_list: tuple[int, ...] = (45,)
     canvas_scale: float = 1.0
@@ -153,14 +159,50 @@ class SetMode:
 
 
 @dataclass(frozen=True, slots=True)
+class BlendSeeds:
+    """Noise mixed from several seeds (as text: JSON keys), weights normalised; until the seed or style changes."""
+
+    weights: dict[str, float]
+    command: Literal["seeds"] = "seeds"
+
+
+@dataclass(frozen=True, slots=True)
 class Undo:
     """Back to the state before the last change."""
 
     command: Literal["undo"] = "undo"
 
 
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """Forward again after `Undo`, until another change is made."""
+
+    command: Literal["redo"] = "redo"
+
+
+@dataclass(frozen=True, slots=True)
+class PlayList:
+    """The playlist: start from its beginning, stop, pause, go on, one line forward or back."""
+
+    do: Playing
+    command: Literal["playlist"] = "playlist"
+
+
 Command = Annotated[
-    Union[SetStyle, BlendStyles, StepStyle, RandomStyle, SetLook, SetPrompt, SetValue, SetMode, Undo],  # noqa: UP007 (pydantic on 3.10)
+    Union[  # noqa: UP007 (pydantic on 3.10)
+        SetStyle,
+        BlendStyles,
+        BlendSeeds,
+        StepStyle,
+        RandomStyle,
+        SetLook,
+        SetPrompt,
+        SetValue,
+        SetMode,
+        Undo,
+        Redo,
+        PlayList,
+    ],
     "discriminated by `command`",
 ]
 

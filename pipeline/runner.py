@@ -81,6 +81,7 @@ class Runner:
         self._halt = threading.Event()
         self.working = threading.Event()  # cleared while nothing is wanted (bypass, freeze, panic)
         self.working.set()
+        self.newest: Prepared | None = None  # what was denoised last; its pixels are soon written over
         self.counts = Counts()
         self.times = StageTimes("prepare", "wait", "denoise", "decode", "enlarge")
         self.failed: BaseException | None = None
@@ -212,6 +213,7 @@ class Runner:
             if prepared is None:
                 self.counts.last_call_ns = now_ns()  # waiting for frames is not hanging
                 continue
+            self.newest = prepared
             began = self.times.since("wait", prepared.ready_ns)
             admission, _ = self._admissions.at(began)
             emitted = self.feed(self._stream, prepared, admission)

@@ -8,8 +8,8 @@ from typing import Any
 
 from daemon.client import connect
 from daemon.commands import show
+from daemon.devices import device_facts
 from daemon.exit_codes import ExitCode, NotRunning
-from pipeline import kinds
 
 
 def styles(config: Path | None, as_json: bool) -> int:
@@ -43,7 +43,7 @@ def styles(config: Path | None, as_json: bool) -> int:
 
 def devices(as_json: bool) -> int:
     """Every kind of source and sink: usable, or why not with its mend; cameras one by one."""
-    facts = {"sources": _kinds("pipeline.sources"), "sinks": _kinds("pipeline.sinks"), "cameras": _cameras()}
+    facts = device_facts()
     if as_json:
         show.as_object(facts)
         return ExitCode.OK
@@ -57,40 +57,6 @@ def devices(as_json: bool) -> int:
     ]
     show.table(rows or [("  none", "", "")])
     return ExitCode.OK
-
-
-def _kinds(package: str) -> list[dict[str, Any]]:
-    return [{"kind": kind, "problem": kinds.load(package, kind).available()} for kind in kinds.names(package)]
-
-
-def _cameras() -> list[dict[str, Any]]:
-    from pipeline.cameras import list_cameras
-    from pipeline.errors import SourceError
-    from pipeline.sources._camera_fault import known_fault
-
-    try:
-        found = list_cameras()
-    except SourceError as error:
-        return [{"name": "", "path": "?", "identity": "", "virtual": False, "use": "", "problem": str(error)}]
-    cameras = []
-    for camera in found:
-        fault = known_fault(camera.name, camera.path)
-        use = (
-            "virtual camera, never taken by `source: auto`"
-            if camera.is_virtual
-            else f"source: webcam:{camera.path}"
-        )
-        cameras.append(
-            {
-                "name": camera.name,
-                "path": camera.path,
-                "identity": camera.identity,
-                "virtual": camera.is_virtual,
-                "use": use,
-                "problem": f"{fault.message} → {fault.mend}" if fault else camera.problem or None,
-            }
-        )
-    return cameras
 
 
 def validate(file: Path | None, everything: bool, as_json: bool) -> int:

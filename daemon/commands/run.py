@@ -46,9 +46,11 @@ def run_here(
     def on_host(host: Host) -> None:
         line.follow(host.control.status)
         host.control.on_settings(lambda settings, changed: logs.set_level(settings.log.level))
-        watch = ConfigWatch(loaded.path or places.user_config(), host.control.try_reload)
-        watch.start()
-        watches.append(watch)
+        watches.append(ConfigWatch(loaded.path or places.user_config(), host.control.try_reload))
+        if loaded.bank is not None:
+            watches.append(ConfigWatch(loaded.bank, host.bank.changed_by_hand))
+        for watch in watches:
+            watch.start()
         if places.stream_key_file().exists():
             redact.add(places.stream_key_file().read_text("ascii", "replace").strip())
 

@@ -12,20 +12,26 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
+from integrations.bank import Bank
 from integrations.control import Control
 from integrations.web import openapi
 from integrations.web.auth import StreamKey
+from integrations.web.bank_api import BankApi
 from integrations.web.body import json_answer, read_command, read_json
 from integrations.web.controls import controls
+from integrations.web.equipment import Equipment
+from integrations.web.equipment_api import EquipmentApi
 from integrations.web.errors import RefusedError
 from integrations.web.feed import Feed
 from integrations.web.limits import Limits, Seats
+from integrations.web.openapi_parts import PREFIX
+from integrations.web.origin import origin_of
+from integrations.web.pictures import Pictures
+from integrations.web.playlist_api import Playing, PlaylistApi
 from integrations.web.preview import CameraPictures, Preview
 from integrations.web.prometheus import metrics_text
 from integrations.web.streams import PictureStream, Snapshots, raw_allowed
 from pipeline.messages import to_dict
-
-ORIGINS = frozenset({"web", "cli", "api"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,16 @@ class Extras:
     reload: read the configuration again; returns facts for the answer. May read files (it is run in a worker
         thread). Raises PhospheneError when the new one is bad: the old one is then still in force.
     stop: begin to stop the daemon; returns at once.
+    bank, pictures, playlist, equipment: None in a server without them (their addresses then answer 404).
     """
 
     config: Callable[[], Mapping[str, Any]]
     reload: Callable[[], Mapping[str, Any]]
     stop: Callable[[], None]
+    bank: Bank | None = None
+    pictures: Pictures | None = None
+    playlist: Playing | None = None
+    equipment: Equipment | None = None
 
 
 class Api:
@@ -68,9 +79,14 @@ class Api:
         self._streams = Seats(limits.streams)
         self._snapshots = Snapshots(preview, feed, limits) if preview and feed else None
         self._reloading = asyncio.Lock()
+        self._parts = (
+            BankApi(control, extras.bank, extras.pictures, limits),
+            PlaylistApi(extras.playlist, extras.bank, limits),
+            EquipmentApi(extras.equipment, limits),
+        )
 
     def routes(self) -> list[BaseRoute]:
-        v1 = openapi.PREFIX
+        v1 = PREFIX
         return [
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
@@ -81,7 +97,6 @@ class Api:
             Route("/camera.mjpeg", self.camera),
             Route(f"{v1}/status", self.status),
             Route(f"{v1}/state", self.state),
-            Route(f"{v1}/styles", self.styles),
             Route(f"{v1}/config", self.config),
             Route(f"{v1}/schema", self.schema),
             Route(f"{v1}/openapi.json", self.openapi),
@@ -90,6 +105,7 @@ class Api:
             Route(f"{v1}/stop", self.stop, methods=["POST"]),
             Route(f"{v1}/stream-key", self.stream_key),
             Route(f"{v1}/stream-key/rotate", self.rotate, methods=["POST"]),
+            *(route for part in self._parts for route in part.routes(v1)),
         ]
 
     async def healthz(self, _: Request) -> Response:
@@ -110,9 +126,6 @@ class Api:
 
     async def state(self, _: Request) -> Response:
         return json_answer(to_dict(self._control.state))
-
-    async def styles(self, _: Request) -> Response:
-        return json_answer({"styles": self._control.styles()})
 
     async def config(self, _: Request) -> Response:
         return json_answer(self._extras.config())
@@ -206,9 +219,3 @@ def no_preview() -> RefusedError:
     return RefusedError(
         404, "There is no preview sink, so there is no picture.", "Add `preview` to `sinks:`."
     )
-
-
-def origin_of(request: Request) -> str:
-    """Who sent it, for the event: the header X-Phosphene-Client when it names a front end, else "api"."""
-    origin = request.headers.get("x-phosphene-client", "api")
-    return origin if origin in ORIGINS else "api"

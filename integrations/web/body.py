@@ -49,15 +49,26 @@ async def read_json(request: Request, limits: Limits) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RefusedError(415, "The body must be JSON.", "Send `Content-Type: application/json`.")
+    return parse_json(await _whole(request, limits))
+
+
+async def read_text(request: Request, limits: Limits) -> str:
+    """The request's body as UTF-8 text. Raises RefusedError (400, 408, 413)."""
     try:
-        raw = await asyncio.wait_for(_read(request, limits.body), limits.body_s)
+        return (await _whole(request, limits)).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise RefusedError(400, "The body is not UTF-8.") from None
+
+
+async def _whole(request: Request, limits: Limits) -> bytes:
+    try:
+        return await asyncio.wait_for(_read(request, limits.body), limits.body_s)
     except asyncio.TimeoutError:
         raise RefusedError(
             408, f"The body did not arrive within {limits.body_s:g} s.", headers={"connection": "close"}
         ) from None
     except ClientDisconnect:
         raise RefusedError(400, "The client went away in the middle of the body.") from None
-    return parse_json(raw)
 
 
 async def _read(request: Request, most: int) -> bytes:

@@ -7,73 +7,20 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from integrations.web import openapi_live
 from integrations.web.body import command_adapter
+from integrations.web.openapi_parts import (
+    ADDRESSES,
+    APPLIED,
+    OBJECT,
+    PREFIX,
+    RELOADED,
+    STATE,
+    TOKEN_OR_KEY,
+    answer,
+    operation,
+)
 from pipeline.messages import Event, LiveState
-
-PREFIX = "/api/v1"
-
-ERROR = {"$ref": "#/components/schemas/Error"}
-STATE = {"$ref": "#/components/schemas/LiveState"}
-OBJECT = {"type": "object"}
-APPLIED: dict[str, Any] = {
-    "type": "object",
-    "properties": {"revision": {"type": "integer"}, "state": STATE},
-    "required": ["revision", "state"],
-}
-RELOADED = {**APPLIED, "properties": {**APPLIED["properties"], "reload": OBJECT}}
-ADDRESSES = {
-    "type": "object",
-    "properties": {name: {"type": "string"} for name in ("key", "mjpeg", "jpegs")},
-    "required": ["key", "mjpeg", "jpegs"],
-}
-REFUSALS = {
-    400: "The Host header or the body is damaged.",
-    401: "The token is missing or wrong.",
-    403: "Another site's page asked.",
-    421: "The daemon does not answer to this host name.",
-    429: "Too many requests.",
-}
-BODY_REFUSALS = {
-    408: "The body did not arrive in time.",
-    413: "The body is larger than 64 KiB.",
-    415: "The body is not declared to be JSON.",
-    422: "The command is wrong, or cannot be applied. The state is unchanged.",
-}
-ANY_TOKEN: list[dict[str, list[str]]] = [{"token": []}]
-TOKEN_OR_KEY: list[dict[str, list[str]]] = [{"token": []}, {"streamKey": []}]
-
-
-def answer(
-    description: str, schema: dict[str, Any] | None = None, media: str = "application/json"
-) -> dict[str, Any]:
-    content = {media: {"schema": schema}} if schema is not None else {media: {}}
-    return {"description": description, "content": content}
-
-
-def operation(
-    name: str,
-    summary: str,
-    answers: dict[int, dict[str, Any]],
-    *,
-    security: list[dict[str, list[str]]] = ANY_TOKEN,
-    refusals: dict[int, str] | None = None,
-    body: dict[str, Any] | None = None,
-    parameters: list[dict[str, Any]] | None = None,
-) -> dict[str, Any]:
-    """One operation object; the refusals that any address can give are added."""
-    errors = REFUSALS | (BODY_REFUSALS if body else {}) | (refusals or {})
-    all_answers = {code: answer(text, ERROR) for code, text in errors.items()} | answers
-    made: dict[str, Any] = {
-        "operationId": name,
-        "summary": summary,
-        "security": security,
-        "responses": {str(code): all_answers[code] for code in sorted(all_answers)},
-    }
-    if body is not None:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    if parameters:
-        made["parameters"] = parameters
-    return made
 
 
 def paths() -> dict[str, dict[str, Any]]:
@@ -93,11 +40,6 @@ def paths() -> dict[str, dict[str, Any]]:
     }
     no_picture = {404: "There is no preview sink.", 503: "There is no picture, or too many streams are open."}
     ready = {"type": "object", "properties": {"ready": {"type": "boolean"}}, "required": ["ready"]}
-    styles = {
-        "type": "object",
-        "properties": {"styles": {"type": "array", "items": OBJECT}},
-        "required": ["styles"],
-    }
     schema = {
         "type": "object",
         "properties": {"settings": OBJECT, "controls": {"type": "array", "items": OBJECT}},
@@ -150,7 +92,6 @@ def paths() -> dict[str, dict[str, Any]]:
             "status", "Everything about the daemon.", {200: answer("Facts.", OBJECT)}
         ),
         f"{PREFIX}/state": operation("state", "The live state.", {200: answer("As last applied.", STATE)}),
-        f"{PREFIX}/styles": operation("styles", "The style bank in order.", {200: answer("Styles.", styles)}),
         f"{PREFIX}/config": operation(
             "config", "The effective configuration.", {200: answer("Values.", OBJECT)}
         ),
@@ -195,9 +136,10 @@ def paths() -> dict[str, dict[str, Any]]:
             refusals={422: "The new key cannot be kept."},
         ),
     }
-    return {path: {"get": op} for path, op in reading.items()} | {
+    plain = {path: {"get": op} for path, op in reading.items()} | {
         path: {"post": op} for path, op in doing.items()
     }
+    return plain | openapi_live.paths()
 
 
 @cache

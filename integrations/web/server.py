@@ -25,7 +25,7 @@ from integrations.web.guard import Guard
 from integrations.web.hub import Hub
 from integrations.web.limits import Limits
 from integrations.web.live import Live
-from integrations.web.openapi import PREFIX
+from integrations.web.openapi_parts import PREFIX
 from integrations.web.page_files import PageFiles
 from integrations.web.preview import CameraPictures, Preview
 from pipeline.errors import PhospheneError

@@ -17,7 +17,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,7 @@ class FakeControl:
                 if not self._past:
                     raise PhospheneError("There is nothing to undo.")
                 return self._past.pop()
-        raise AssertionError(command)
+        raise PhospheneError(f"{command.command} is not part of this stand-in.")
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         self._listeners.append(listener)
@@ -297,8 +297,9 @@ async def running(
     key: StreamKey | None = None,
     limits: Limits | None = None,
     reload: Callable[[], dict[str, Any]] = dict,
+    parts: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[tuple[int, Painter, asyncio.Event]]:
-    """The server on a loopback port, with pictures: (port, painter, what /stop sets)."""
+    """The server on a loopback port, with pictures: (port, painter, what /stop sets). parts: more of `Extras`."""
     stop = asyncio.Event()
     bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     painter = Painter(control)
@@ -309,7 +310,9 @@ async def running(
         token=token,
         stream_key=key or StreamKey(),
         settings_schema=settings_schema(),
-        extras=Extras(config=lambda: {"source": {"kind": "webcam"}}, reload=reload, stop=stop.set),
+        extras=Extras(
+            config=lambda: {"source": {"kind": "webcam"}}, reload=reload, stop=stop.set, **(parts or {})
+        ),
         limits=limits,
     )
     serving = asyncio.create_task(serve(app, "127.0.0.1", port, bound.set_result))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from daemon.control import ControlHub
+from daemon.playlist import Playlist
+from daemon.settings import load
+from daemon.style_bank import StyleBank
+from daemon.style_pictures import StylePictures
 from integrations.web.limits import Limits
 from integrations.web.openapi import document
 
@@ -28,10 +35,45 @@ described = schemathesis.openapi.from_dict(document())
 answering = described.exclude(path_regex=f"{ENDLESS}|{ENDING}")
 
 
+class NoDevices:
+    """Equipment without any: the endpoints' own work is what is tested here."""
+
+    def devices(self):
+        return {"sources": [], "sinks": [], "cameras": []}
+
+    def set_source(self, given, origin):
+        return {"kind": str(given)}
+
+    def sinks(self):
+        return []
+
+    def add_sink(self, given, origin):
+        return {"id": 0}
+
+    def remove_sink(self, sink, origin):
+        return False
+
+
 @pytest.fixture(scope="module")
-def daemon():
-    with FakeDaemon(limits=ENOUGH) as running:
-        yield running
+def daemon(tmp_path_factory):
+    """The real server over the real bank, its file and its playlist; only the engine and devices are missing."""
+    home = tmp_path_factory.mktemp("home")
+    folders = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "STATE", "CACHE")}
+    with mock.patch.dict(os.environ, folders):
+        hub = ControlHub(load({}, None, environment={}))
+        bank, playlist = StyleBank(hub), Playlist(hub.settings.playlist, hub, hub.emit)
+        hub.on_settings(lambda settings, _: playlist.adopt(settings.playlist))
+        hub.on_playlist = playlist.do
+        pictures = StylePictures(
+            lambda: hub.settings, lambda: hub.state, lambda request: None, hub.emit, lambda: home / "pictures"
+        )
+        pictures.live = lambda name, timeout_s: bank.exported()[name] and b"\xff\xd8\xff\xd9"
+        playlist.start()
+        parts = {"bank": bank, "pictures": pictures, "playlist": playlist, "equipment": NoDevices()}
+        with FakeDaemon(limits=ENOUGH, parts=parts) as running:
+            yield running
+        playlist.stop()
+        hub.close()
 
 
 @answering.parametrize()

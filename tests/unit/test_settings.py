@@ -15,7 +15,8 @@ from daemon.choice import Choice
 from daemon.config_errors import ConfigError
 from daemon.effective import effective
 from daemon.schema import leaves, plain
-from daemon.settings import Settings, StyleSettings, load
+from daemon.settings import Settings, load
+from daemon.style_settings import StyleSettings
 from pipeline import kinds
 from pipeline.frame import Size
 from pipeline.options import Options
@@ -59,11 +60,12 @@ def _as_yaml(value):
     if isinstance(value, Choice):
         return {"kind": value.kind, **_as_yaml(value.options)}
     if isinstance(value, Options):
-        return {name: _as_yaml(getattr(value, name)) for name in type(value).model_fields}
+        plain = {name: _as_yaml(getattr(value, name)) for name in type(value).model_fields}
+        return {**plain, **({"loras": dict(value.loras)} if "loras" in plain else {})}
     if isinstance(value, Size):
         return str(value)
     if isinstance(value, tuple):
-        return {} if value == () else [_as_yaml(item) for item in value]
+        return [_as_yaml(item) for item in value]
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
