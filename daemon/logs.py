@@ -21,6 +21,9 @@ _PATTERNS: Final = (
 )
 
 
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 class Redact(logging.Filter):
     """Puts *** for the known secrets, and for what stands where a secret does (Bearer …, token=…, key=…).
 
@@ -37,7 +40,7 @@ class Redact(logging.Filter):
             self._secrets.append(secret)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self.clean(record.getMessage()), None
+        record.msg, record.args = on_one_line(self.clean(record.getMessage())), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
@@ -51,6 +54,11 @@ class Redact(logging.Filter):
         for pattern in _PATTERNS:
             text = pattern.sub(r"\1***", text)
         return text
+
+
+def on_one_line(text: str) -> str:
+    """Control characters as escapes: a prompt or a style's name can neither forge a line nor colour a terminal."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class _Stderr(logging.Handler):

@@ -48,7 +48,8 @@ LockPersonality=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-SystemCallFilter=~@mount @swap @reboot @raw-io @cpu-emulation @obsolete
+SystemCallFilter=~@mount @swap @reboot @raw-io @cpu-emulation @obsolete @privileged @module @debug @clock
+SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=default.target

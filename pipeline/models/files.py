@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,35 @@ from torch import Tensor
 from pipeline.errors import ModelError
 
 AGAIN = "download or copy it again"
+
+MOST_LAYERS = 100
+MOST_WIDTH = 1_000_000
+MOST_VALUES = 64
+"""What no Stable Diffusion model comes near: beyond it, a few bytes of settings would make us build for hours."""
+
+
+@contextlib.contextmanager
+def in_words(where: Path) -> Iterator[None]:
+    """What a stranger's settings make our code raise becomes a ModelError that names their file."""
+    try:
+        yield
+    except (
+        TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError
+    ) as e:  # fmt: skip
+        raise ModelError(f"{where}: what it says cannot be used ({type(e).__name__}: {e})", AGAIN) from e
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A network's config.json, refused where its numbers are beyond any real model's. Raises ModelError."""
+    settings = read_json(path)
+    for key, value in settings.items():
+        most = MOST_LAYERS if "layers" in key or ("num_" in key and "block" in key) else MOST_WIDTH
+        values = value if isinstance(value, list) else [value]
+        if len(values) > MOST_VALUES or any(
+            isinstance(v, int | float) and not abs(v) <= most for v in values
+        ):
+            raise ModelError(f"{path}: {key} is {str(value)[:60]}, beyond any model known", AGAIN)
+    return settings
 
 
 def read_text(path: Path) -> str:
@@ -58,8 +89,11 @@ def read_weights(folder: Path, stem: str, *, allow_pickle: bool) -> dict[str, Te
             return read_safetensors(folder / name)
     for name in (f"{stem}.safetensors.index.json", f"{stem}.safetensors.index.fp16.json"):
         if (folder / name).is_file():
-            shards = sorted(set(read_json(folder / name).get("weight_map", {}).values()))
-            return {k: v for shard in shards for k, v in read_safetensors(folder / Path(shard).name).items()}
+            with in_words(folder / name):
+                shards = sorted(
+                    {Path(shard).name for shard in read_json(folder / name)["weight_map"].values()}
+                )
+            return {k: v for shard in shards for k, v in read_safetensors(folder / shard).items()}
     pickle_stem = "pytorch_model" if stem == "model" else stem
     for name in (f"{pickle_stem}.bin", f"{pickle_stem}.fp16.bin"):
         if (folder / name).is_file():

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models.clip import ClipConfig, ClipText, clip_weights
-from pipeline.models.files import read_json, read_weights
+from pipeline.models.files import in_words, read_json, read_settings, read_weights
 from pipeline.models.modules import filled
 from pipeline.models.parts import Hints, Parts
 from pipeline.models.tiny_vae import TinyVae
@@ -26,6 +26,30 @@ def load_folder(folder: Path, *, vae: Path | None, allow_pickle: bool, progress:
 
     Raises ModelError naming the file and key of whatever is missing, broken or of an unsupported kind.
     """
+    with in_words(folder / "model_index.json"):
+        _supported(folder)
+    progress("text encoder", 0.0)
+    text = folder / "text_encoder"
+    with in_words(text):
+        config = ClipConfig.read(read_settings(text / "config.json"))
+        weights = clip_weights(read_weights(text, "model", allow_pickle=allow_pickle))
+        text_encoder = filled(lambda: ClipText(config), weights, text)
+    with in_words(folder / "tokenizer"):
+        tokenizer = load_tokenizer(folder / "tokenizer", config.max_position_embeddings)
+    progress("denoiser", 0.1)
+    unet = load_unet(folder / "unet", allow_pickle=allow_pickle)
+    progress("autoencoder", 0.8)
+    codec = load_vae(vae or folder / "vae", allow_pickle=allow_pickle)
+    progress("autoencoder", 1.0)
+    hints_file = folder / "phosphene.json"
+    with in_words(hints_file):
+        hints = Hints.read(read_json(hints_file), hints_file) if hints_file.is_file() else Hints()
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    return Parts(unet, codec, text_encoder, tokenizer, scheduler, hints)
+
+
+def _supported(folder: Path) -> None:
+    """Raises ModelError for a family of models that this program does not know."""
     index = read_json(folder / "model_index.json")
     for part, wanted in (("unet", "UNet2DConditionModel"), ("text_encoder", "CLIPTextModel")):
         if (found := (index.get(part) or [None, None])[1]) != wanted:
@@ -37,34 +61,25 @@ def load_folder(folder: Path, *, vae: Path | None, allow_pickle: bool, progress:
         raise ModelError(
             f"{folder}: a model with two text encoders (SDXL) is not supported", "use SD 1.5, 2.1 or Turbo"
         )
-    progress("text encoder", 0.0)
-    text = folder / "text_encoder"
-    config = ClipConfig.read(read_json(text / "config.json"))
-    weights = clip_weights(read_weights(text, "model", allow_pickle=allow_pickle))
-    text_encoder = filled(lambda: ClipText(config), weights, text)
-    tokenizer = load_tokenizer(folder / "tokenizer", config.max_position_embeddings)
-    progress("denoiser", 0.1)
-    unet = load_unet(folder / "unet", allow_pickle=allow_pickle)
-    progress("autoencoder", 0.8)
-    codec = load_vae(vae or folder / "vae", allow_pickle=allow_pickle)
-    progress("autoencoder", 1.0)
-    hints_file = folder / "phosphene.json"
-    hints = Hints.read(read_json(hints_file), hints_file) if hints_file.is_file() else Hints()
-    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
-    return Parts(unet, codec, text_encoder, tokenizer, scheduler, hints)
 
 
 def load_unet(folder: Path, *, allow_pickle: bool) -> UNet:
     """A UNet2DConditionModel's folder."""
-    config = UNetConfig.read(_settings(folder), folder / "config.json")
-    weights = read_weights(folder, "diffusion_pytorch_model", allow_pickle=allow_pickle)
-    return filled(lambda: UNet(config), weights, folder)
+    with in_words(folder):
+        config = UNetConfig.read(_settings(folder), folder / "config.json")
+        weights = read_weights(folder, "diffusion_pytorch_model", allow_pickle=allow_pickle)
+        return filled(lambda: UNet(config), weights, folder)
 
 
 def load_vae(folder: Path, *, allow_pickle: bool) -> LatentCodec:
     """An AutoencoderTiny or AutoencoderKL from its folder (which may also be a whole model's)."""
     if not (folder / "config.json").is_file() and (folder / "vae" / "config.json").is_file():
         folder = folder / "vae"
+    with in_words(folder):
+        return _load_vae(folder, allow_pickle=allow_pickle)
+
+
+def _load_vae(folder: Path, *, allow_pickle: bool) -> LatentCodec:
     config = _settings(folder)
     kind = config.get("_class_name")
     weights = read_weights(folder, "diffusion_pytorch_model", allow_pickle=allow_pickle)
@@ -94,7 +109,7 @@ def full_vae(config: dict[str, Any], weights: dict[str, Any], where: Path) -> La
 def _settings(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ModelError(f"{folder} is missing", "the model's folder is incomplete: download it again")
-    return read_json(folder / "config.json")
+    return read_settings(folder / "config.json")
 
 
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}

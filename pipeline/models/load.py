@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import ModelError
+from pipeline.models.files import in_words
 from pipeline.models.folder import Progress, load_folder
 from pipeline.models.model import Model
 from pipeline.models.parts import joined
@@ -46,7 +47,8 @@ def load_model(
         from pipeline.models.single_file import load_single_file
 
         parts = load_single_file(path, vae=vae_path, allow_pickle=allow_pickle, progress=progress)
-    model = joined(name, parts, target, dtype)
+    with in_words(path):
+        model = joined(name, parts, target, dtype)
     for lora, weight in loras:
         load_lora(model, lora, weight, offline=offline, progress=progress)
     model.set_lora_weights({})

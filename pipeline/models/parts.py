@@ -94,6 +94,8 @@ def alphas_cumprod(config: Mapping[str, Any]) -> Tensor:
         # Lin et al. 2023 (arXiv 2305.08891), algorithm 1; the last ᾱ stays a hair above 0, as 1/√ᾱ is needed.
         root = bars.sqrt()
         bars = ((root - root[-1]) * root[0] / (root[0] - root[-1])).square().clamp(min=2.0**-24)
+    if bars.shape != (steps,) or not bool(((bars > 0) & (bars < 1)).all()):
+        raise ModelError("the scheduler's betas make no sense: ᾱ leaves 0 to 1", "download the model again")
     return bars.float()
 
 

@@ -39,6 +39,7 @@ def load_image(path: Path) -> Image:
     """A picture file as HWC RGB uint8, turned as its EXIF says. Raises SourceError."""
     import cv2
 
+    _refuse_oversize(path)
     try:
         data = np.fromfile(path, np.uint8)  # not imread: that cannot open every file name on Windows
     except FileNotFoundError:
@@ -51,6 +52,27 @@ def load_image(path: Path) -> Image:
     if image is None:
         raise SourceError(f"image: {path} is not a picture that OpenCV can decode", "use a PNG or JPEG file")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def _refuse_oversize(path: Path) -> None:
+    """A few kilobytes can stand for gigapixels, and a device file never ends: looked at before it is read."""
+    import warnings
+
+    from PIL import Image as Pictures
+
+    if path.exists() and not path.is_file():
+        raise SourceError(f"image: {path} is not a file", "give the path of a picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Pictures.DecompressionBombWarning)
+            Pictures.open(path).close()
+    except (Pictures.DecompressionBombError, Pictures.DecompressionBombWarning):
+        raise SourceError(
+            f"image: {path} has more than {(Pictures.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} megapixels",
+            f"make it smaller; {LARGEST} pixels of the longer side are used",
+        ) from None
+    except (OSError, ValueError):
+        return  # what is wrong with it, or a format that only OpenCV knows, is seen when it is read
 
 
 class ImageSource:

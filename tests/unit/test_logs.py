@@ -63,3 +63,13 @@ def test_plain_words_are_left(log):
     logger, path, _ = log
     logger.info("the key strength is out of range; use keyboard; tokenizer: 32 tokens")
     assert "the key strength is out of range; use keyboard; tokenizer: 32 tokens" in path.read_text()
+
+
+def test_no_text_of_a_user_forges_a_line_or_colours_a_terminal(log):
+    logger, path, _ = log
+    logger.info(
+        "set prompt = %s (web)", "a\n2026-01-01 ERROR forged: \x1b[31mred\x1b]0;title\x07\u2028end\tö"
+    )
+    (line,) = path.read_text("utf-8").splitlines()
+    assert r"a\n2026-01-01 ERROR forged: \x1b[31mred\x1b]0;title\x07\u2028end" in line
+    assert line.endswith("end\tö (web)")

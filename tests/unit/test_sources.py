@@ -136,6 +136,26 @@ def test_image_as_its_exif_says_with_the_right_colours(tmp_path):
     assert image.create(image.Options(path=str(wide))).info.size == Size(1920, 480)
 
 
+def test_a_picture_of_gigapixels_and_a_device_are_refused_unread(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    (path := tmp_path / "bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+    with pytest.raises(SourceError, match="more than 89 megapixels"):
+        image.create(image.Options(path=str(path)))
+    with pytest.raises(SourceError, match="is not a file"):
+        image.create(image.Options(path="/dev/zero"))
+
+
 @pytest.mark.parametrize("kind", [image, video_file])
 def test_files_that_are_missing_or_wrong_are_named(kind, tmp_path):
     text = tmp_path / "text.mp4"
