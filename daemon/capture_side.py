@@ -102,7 +102,7 @@ class CaptureSide:
             self._set(status="stalled", error=f"{name} has given no picture for {age_s:.0f} s", slow=None)
             text = f"source: {name} has given no picture for {age_s:.1f} s; it is opened again"
             self._emit(Event("fault", text, {"role": "capture", "status": "stalled"}, level="warning"))
-            self.role.kill_for(f"no picture for {age_s:.1f} s", waiting=True)
+            self.role.kill_for(f"no picture for {age_s:.1f} s", cause="no picture", waiting=True)
         elif open_for_s > SLOW_AFTER_S:
             self._judge_rate()
 

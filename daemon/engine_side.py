@@ -76,10 +76,12 @@ class EngineSide:
         limit_s = max(HANG_S, 5 * self.interval_s)
         if self.counts.get("busy_s", 0.0) > limit_s:
             self.counts["busy_s"] = 0.0
-            self.role.kill_for(f"the denoiser was busy with one call for more than {limit_s:.0f} s")
+            self.role.kill_for(
+                f"the denoiser was busy with one call for more than {limit_s:.0f} s", cause="hang"
+            )
         elif self._invalid is not None and time.monotonic() - self._invalid[1] > INVALID_S:
             self._invalid = None
-            self.role.kill_for(f"it painted nothing but NaN for {INVALID_S:g} s")
+            self.role.kill_for(f"it painted nothing but NaN for {INVALID_S:g} s", cause="NaN")
 
     # ------------------------------------------------------------ messages
 

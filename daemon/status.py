@@ -37,6 +37,7 @@ def status_of(host: Host) -> dict[str, Any]:
             "mend": source.mend,
             "fps": round(capture.fps.per_second(), 2),
             "restarts": capture.role.restarts,
+            "restart_causes": dict(capture.role.causes),
         },
         "engine": {
             **engine.info,
@@ -46,6 +47,7 @@ def status_of(host: Host) -> dict[str, Any]:
             "error": engine.error,
             "mend": engine.mend,
             "restarts": painter.role.restarts,
+            "restart_causes": dict(painter.role.causes),
         },
         "sinks": sinks,
         "metrics": {

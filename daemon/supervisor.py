@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import IO, Any, Final, Protocol
 
@@ -196,10 +197,11 @@ class Supervised:
         self._change = threading.Condition()
         self._run: Run | None = None
         self._heard = time.monotonic()
-        self._killed_for = ""
+        self._killed_for = self._cause = ""
         self._waits_for_world = False
         self.given_up = False
         self.restarts = 0
+        self.causes: Counter[str] = Counter()  # of the restarts, in few words that hold no figures
         self._thread = threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True)
 
     @property
@@ -240,7 +242,7 @@ class Supervised:
         """End this run; the next one begins at once with a new `hello`."""
         self.revive()
         if (run := self._run) is not None:
-            self._killed_for, self._waits_for_world = "asked to restart", True
+            self._killed_for, self._cause, self._waits_for_world = "asked to restart", "asked", True
             run.end(wait_s)
 
     def stop(self, wait_s: float) -> None:
@@ -259,16 +261,19 @@ class Supervised:
         """The watchdog's tick: a role that has said nothing for `silence_s` is killed, and so restarted."""
         if self._run is not None and self.silent_s > self._silence_s:
             self._heard = time.monotonic()
-            self.kill_for(f"said nothing for {self._silence_s:g} s")
+            self.kill_for(f"said nothing for {self._silence_s:g} s", cause="silent")
 
     def forgive_silence(self) -> None:
         """The host itself has slept: what the role said meanwhile is still to be read."""
         self._heard = time.monotonic()
 
-    def kill_for(self, reason: str, *, waiting: bool = False) -> None:
-        """Kill this run because of `reason`; it is restarted. waiting: the world's fault (see `daemon.policy`)."""
+    def kill_for(self, reason: str, *, cause: str, waiting: bool = False) -> None:
+        """Kill this run because of `reason`; it is restarted. waiting: the world's fault (see `daemon.policy`).
+
+        cause: what `causes` counts it under.
+        """
         if (run := self._run) is not None:
-            self._killed_for, self._waits_for_world = reason, waiting
+            self._killed_for, self._cause, self._waits_for_world = reason, cause, waiting
             run.kill()
 
     def _notify(self) -> None:
@@ -290,6 +295,8 @@ class Supervised:
             waiting, self._waits_for_world = self._waits_for_world, False
             wait_s = self._attempts.failed(time.monotonic() - began, waiting=waiting)
             self.restarts += 1
+            self.causes[self._cause or outcome] += 1
+            self._cause = ""
             self.given_up = wait_s is None
             self._on_down(reason, self.given_up)
             self._quit.wait(wait_s or 0.0)

@@ -164,6 +164,7 @@ def test_a_role_that_breaks_again_and_again_is_given_up_and_tried_again_when_ask
     assert len(heard.down) == 3
     role.revive()
     heard.wait(lambda: len(heard.down) == 6)
+    assert role.causes == {"exit code 9": 6}
     role.stop(1.0)
 
 
@@ -172,9 +173,10 @@ def test_what_the_world_does_is_waited_for_without_end(heard):
     role.start()
     for count in range(1, 6):
         heard.wait(lambda count=count: len(heard.pids) == count)
-        role.kill_for("no picture", waiting=True)
+        role.kill_for("no picture for 2 s", cause="no picture", waiting=True)
         heard.wait(lambda count=count: len(heard.down) == count)
     assert not role.given_up
+    assert role.causes == {"no picture": 5}
     role.stop(1.0)
 
 
