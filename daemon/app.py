@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from daemon import places
+from daemon import panic_mark, places
 from daemon.camera_view import CameraView
 from daemon.choice import Choice
 from daemon.control import ControlHub
@@ -33,7 +33,7 @@ from daemon.view import Outlook, View
 from pipeline import kinds
 from pipeline.frame import Size
 from pipeline.geometry import canvas_for
-from pipeline.messages import Event, LiveState
+from pipeline.messages import Event, LiveState, Mode, SetMode
 from pipeline.models.native_size import native_edge
 from pipeline.sink import OutputFormat, Sink
 
@@ -55,6 +55,10 @@ class Host:
         )
         self.control.subscribe(on_event)
         self.control.subscribe(self._heard)
+        if panic_mark.is_set():
+            self.control.submit(SetMode(Mode.PANIC), "before")
+            said = "panic is still on from before: the camera stays closed until phosphene resume"
+            self.control.emit(Event("state", said, {"mend": "phosphene resume"}, level="warning"))
         self.canvas = canvas_of(settings)
         self.roles = Roles(settings, self.canvas, lambda: self.control.state, self.control.emit, self._look)
         self.integrations = IntegrationThreads(settings, self.control, self.control.emit)
@@ -218,13 +222,26 @@ class Host:
         self._effects.put(state)
 
     def _carry_out(self) -> None:
+        panic = panic_mark.is_set()
         while (state := self._effects.get()) is not None:
             while not self._effects.empty():  # only the newest matters
                 newer = self._effects.get()
                 if newer is None:
                     return
                 state = newer
-            self.roles.apply(state)
+            if panic != (panic := state.mode is Mode.PANIC):
+                self._keep_panic(panic)
+            try:
+                self.roles.apply(state)
+            except Exception:  # the next command must still be carried out, a panic above all
+                log.exception("revision %d was not carried out", state.revision)
+
+    def _keep_panic(self, panic: bool) -> None:
+        try:
+            panic_mark.keep(panic)
+        except OSError as error:
+            text = f"panic cannot be remembered over a restart: {error.strerror}"
+            self.control.emit(Event("fault", text, {"mend": "make room on the disk"}, level="warning"))
 
     def _heard(self, event: Event) -> None:
         """Choosing a mode (`phosphene resume`, on the page, in OBS) also tries again what was given up."""

@@ -268,6 +268,17 @@ def devices(as_json: Json = False) -> int:
 
 
 @app.command()
+def marked(
+    file: Annotated[Path, typer.Argument(help="A picture or a recording.", exists=True, dir_okay=False)],
+    as_json: Json = False,
+) -> int:
+    """Whether a picture or a recording carries the invisible mark (`badge.invisible`)."""
+    from daemon.commands.marked import marked
+
+    return marked(file, as_json)
+
+
+@app.command()
 def validate(
     file: Annotated[Optional[Path], typer.Argument(help="Configuration to check; without it, yours.")] = None,
     config: Config = None,

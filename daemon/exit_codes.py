@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     DEVICE = 6  # a source or sink cannot be opened
     MODEL = 7  # the model or engine cannot be used
     REFUSED = 8  # the daemon understood the command and refused it (unknown style, value out of range)
+    NO_MARK = 9  # marked: the file does not carry the invisible mark
     WARNINGS = 10  # doctor: it will run, with something missing
     PROBLEMS = 11  # doctor: it will not run as configured
     INTERRUPTED = 130  # Ctrl-C

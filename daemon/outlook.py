@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from daemon.badge import Badge
 from daemon.facts import EngineFacts, SourceFacts
 from daemon.ladder import raw_allowed
 from daemon.settings import Settings
@@ -26,7 +27,14 @@ def outlook(
         raw=raw_allowed(state.mode, settings.on_fault),
         title=title,
         reason=reason,
+        badge=badge_of(settings),
     )
+
+
+def badge_of(settings: Settings) -> Badge:
+    """What is put on painted pictures."""
+    badge = settings.badge
+    return Badge(badge.text if badge.visible else "", badge.corner, badge.invisible)
 
 
 def _words(state: LiveState, source: SourceFacts, engine: EngineFacts) -> tuple[str, str]:

@@ -88,6 +88,11 @@ def log_file() -> Path:
     return state_folder() / "phosphene.log"
 
 
+def panic_file() -> Path:
+    """There while panic is on (see `daemon.panic_mark`)."""
+    return state_folder() / "panic"
+
+
 def token_file() -> Path:
     """Mode 0600; whoever can read it can do everything the HTTP API offers."""
     return state_folder() / "token"

@@ -175,6 +175,7 @@ def engine_config(settings: Settings, canvas: Size) -> EngineConfig:
         allow_pickle=settings.model.allow_pickle,
         pictures=settings.source.kind != "noise",
         drift_s=float(getattr(source, "drift", 0.0)),
+        check=settings.safety.check,
     )
 
 

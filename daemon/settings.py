@@ -18,6 +18,7 @@ from daemon.choice import Choice, SinkChoice, SourceChoice
 from daemon.config_errors import KeyPath, Origin, did_you_mean
 from daemon.ladder import OnFault
 from daemon.playlist_settings import PlaylistSettings
+from daemon.privacy_settings import BadgeSettings, SafetySettings
 from daemon.style_settings import StyleSettings, in_order, style_name
 from daemon.value_types import EngineKind, Loras, ModelSize, OutputSize, Steps, Threads
 from daemon.web_settings import WebSettings
@@ -178,6 +179,8 @@ class Settings(Options):
     )
     web: WebSettings = setting({}, "page and HTTP API", applies="rebuild")
     obs: ObsSettings = setting({}, "OBS Studio: scenes, hotkeys, tools", applies="live")
+    badge: BadgeSettings = setting({}, "says of painted pictures that they are", applies="live")
+    safety: SafetySettings = setting({}, "a content check of your own", applies="rebuild")
     log: LogSettings = setting({}, "the log", applies="live")
     style: str | None = setting(None, "style at start; null: the first of the bank", applies="live")
     playlist: PlaylistSettings = setting({}, "styles one after the other, by time", applies="live")

@@ -63,6 +63,7 @@ def status_of(host: Host) -> dict[str, Any]:
             "dropped": counts.get("dropped", 0),
             "superseded": counts.get("superseded", 0),
             "invalid": counts.get("invalid", 0),
+            "withheld": counts.get("withheld", 0),
             "shown_revision": shown.revision if shown else 0,
         },
         "integrations": host.integrations.status(),

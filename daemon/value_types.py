@@ -15,6 +15,9 @@ from pipeline.frame import Size
 _ENGINES = ("auto", *kinds.names("pipeline.engine.kinds"))
 
 
+Corner = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
+
+
 def _size(given: Any) -> Any:
     if isinstance(given, str):
         match = re.fullmatch(r"\s*(\d{1,5})\s*[x×*]\s*(\d{1,5})\s*", given, re.IGNORECASE)

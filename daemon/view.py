@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from daemon.badge import NO_BADGE, Badge
 from daemon.ladder import OnFault, Rung, choose
 from daemon.slate import slate
 from pipeline.frame import Frame, Image, Size, now_ns
@@ -20,7 +21,7 @@ class Outlook:
     """What the ladder needs to know of the moment, whole: replaced, never changed.
 
     hold_s: how old (seconds) a picture may be and still be shown. title, reason: what a slate says.
-    raw: whether raw pictures may be looked at (see `ladder.raw_allowed`).
+    raw: whether raw pictures may be looked at (see `ladder.raw_allowed`). badge: put on painted pictures.
     """
 
     mode: Mode = Mode.STYLED
@@ -29,6 +30,7 @@ class Outlook:
     raw: bool = False
     title: str = "Starting"
     reason: str = ""
+    badge: Badge = NO_BADGE
 
 
 class View:
@@ -76,8 +78,11 @@ class View:
             # Nothing from before a panic may come back after it.
             self._styled = self._raw = self._blurred = None
             self._styled_reader.forget()
-        elif outlook.mode is not Mode.FREEZE or self._styled is None:
-            self._styled = self._styled_reader.take() or self._styled
+        elif (outlook.mode is not Mode.FREEZE or self._styled is None) and (
+            frame := self._styled_reader.take()
+        ) is not None:
+            outlook.badge.put_on(frame.image)  # the reader's own copy, and nobody else's yet
+            self._styled = frame
         if not outlook.raw:
             self._raw = self._raw_reader = self._blurred = None
             return

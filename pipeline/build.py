@@ -14,6 +14,7 @@ from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner
 from pipeline.configs import EngineConfig
 from pipeline.consistency import TemporalConsistency
+from pipeline.content_guard import ContentGuard, find_check
 from pipeline.engine import precision
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.switch import EngineSwitch
@@ -147,6 +148,7 @@ class Build:
             "dropped": self.runner.dropped,
             "superseded": counts.superseded,
             "invalid": counts.invalid,
+            "withheld": self.runner.withheld,
             "busy_s": (now_ns() - counts.last_call_ns) / 1e9,
             "revision": self.admissions.revision,
             "shape": {key: self.info[key] for key in ("steps", "size", "detail")},
@@ -192,9 +194,11 @@ def build(
         pictures=config.pictures,
     )
     similarity = SimilarityFilter()
+    guard = None if config.check is None else ContentGuard(find_check(config.check), say)
     runner = Runner(
         config, camera, styled, engine, stream, admissions, similarity,
         on_invalid=lambda n: say("warning", f"{n} frames with NaN or infinite values were dropped"),
+        guard=guard,
     )  # fmt: skip
     info = {
         "kind": engine.kind,

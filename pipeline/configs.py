@@ -27,6 +27,7 @@ class EngineConfig:
 
     kind: auto, or a file of `pipeline/engine/kinds`. fp8: linear layers in 8-bit numbers where the card has them.
     pictures: False for text-to-image, where frames are only a clock. threads: of the CPU; 0 = choose.
+    check: see `pipeline.content_guard`.
     """
 
     model: str
@@ -48,6 +49,7 @@ class EngineConfig:
     allow_pickle: bool = False
     pictures: bool = True
     drift_s: float = 4.0
+    check: str | None = None
 
 
 T = TypeVar("T", CaptureConfig, EngineConfig)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pipeline.admission import Admission, Emitted
 from pipeline.configs import EngineConfig
+from pipeline.content_guard import ContentGuard
 from pipeline.engine.engine import Engine
 from pipeline.frame import Image, now_ns
 from pipeline.handoff import Handoff
@@ -61,6 +62,7 @@ class Runner:
         similarity: SimilarityFilter,
         *,
         on_invalid: Callable[[int], None],
+        guard: ContentGuard | None = None,
     ) -> None:
         self._config = config
         self._camera = camera
@@ -70,6 +72,7 @@ class Runner:
         self._admissions = admissions
         self._filter = similarity
         self._on_invalid = on_invalid
+        self._guard = guard
         self._frames = config.frame_buffer_size
         shape = (self._frames, config.canvas.height, config.canvas.width, 3)
         self._staging = [np.empty(shape, np.uint8) for _ in range(_STAGING)]
@@ -98,6 +101,11 @@ class Runner:
     def dropped(self) -> int:
         """Camera frames that were overwritten before the preparing thread looked."""
         return self._camera.dropped
+
+    @property
+    def withheld(self) -> int:
+        """Painted pictures that the content check has refused."""
+        return 0 if self._guard is None else self._guard.withheld
 
     def between_frames(self, change: Callable[[], None]) -> None:
         """Run `change` on the denoiser's thread before its next call (here and now, while the stages do not run)."""
@@ -260,14 +268,10 @@ class Runner:
         config, began = self._config, now_ns()
         if size_of(image) != config.canvas:
             image = resize(image, config.canvas, "bicubic")
-        take_from_canvas(
-            image,
-            tag.content,
-            config.output,
-            config.fit,
-            config.upscale,
-            out=self._styled.begin(config.output),
-        )
+        out = self._styled.begin(config.output)
+        take_from_canvas(image, tag.content, config.output, config.fit, config.upscale, out=out)
+        if self._guard is not None and not self._guard.judge(out):
+            return  # refused, and nothing else to show: what was begun is never published
         self._styled.commit(seq=tag.seq, t_capture=tag.t_capture, revision=tag.revision)
         self.counts.frames_out += 1
         self.times.since("enlarge", began)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.campaign import Act, Fault, Scene
@@ -41,15 +42,19 @@ def control(name: str, value: int, *, keep: bool = True) -> Act:
     return act
 
 
-def source_is(pattern: str, seconds: float = 15) -> Act:
+def jump(seconds: int) -> Act:
+    """The wall clock, not the monotonic one."""
+
     def act(scene: Scene) -> None:
-        scene.wait(lambda s: re.search(pattern, s["source"]["status"]), seconds, f"source {pattern}")
+        time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
 
     return act
 
 
 FAULTS = (
     Fault("nothing, for comparison", wait(5)),
+    Fault("clock jumps a day ahead", jump(86_400), mend=wait(3)),
+    Fault("clock jumps two days back", jump(-2 * 86_400), mend=wait(3)),
     Fault("camera unplugged and plugged in again", unplug, "unplugged|no camera", plug_in, hold=wait(3)),
     Fault("camera disconnects, its node stays", control("disconnect", 1), "webcam", in_status=False),
     Fault(
@@ -66,27 +71,37 @@ FAULTS = (
 )  # fmt: skip
 
 
-def hold_camera(device: str) -> subprocess.Popen[str]:
-    """Another program that uses the camera; returns once it has a picture."""
+@contextlib.contextmanager
+def holding(device: str) -> Iterator[subprocess.Popen[str]]:
+    """Another program that uses the camera; entered once it has a picture."""
     code = (
         "import sys; from pipeline.sources import webcam\n"
         f"s = webcam.create(webcam.Options(device={device!r}, width=320, height=180))\n"
         "s.read(); print(1, flush=True); sys.stdin.read()\n"
     )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=dict(os.environ),
-    )
-    assert other.stdout is not None
-    assert other.stdout.readline()
-    return other
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline()
+            yield other
+        finally:
+            other.kill()
 
 
-def free_camera(other: subprocess.Popen[str]) -> float:
-    """When it was let go."""
-    other.kill()
-    other.wait()
-    return time.monotonic()
+@contextlib.contextmanager
+def fed(width: str, height: str) -> Iterator[None]:
+    """A second camera: the test pattern, through the second loopback. While its reader still waits for the pictures
+    of another size, the driver takes none of this one: tried until it does."""
+    argv = [sys.executable, "-m", "tests.e2e.v4l2.feeder", width, height]
+    deadline = time.monotonic() + 20
+    while True:
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as feeder:
+            try:
+                assert feeder.stdout is not None
+                if "I420" in feeder.stdout.readline():
+                    yield
+                    return
+                assert time.monotonic() < deadline, "the second camera cannot be fed"
+            finally:
+                feeder.kill()

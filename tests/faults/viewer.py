@@ -35,9 +35,9 @@ def is_slate(picture: np.ndarray) -> bool:
 class Viewer(ABC, threading.Thread):
     """Reads on a thread of its own from `with` on. `mark` begins a new record."""
 
-    def __init__(self, colours: Colours) -> None:
+    def __init__(self, *patterns: Colours) -> None:
         super().__init__(name="viewer", daemon=True)
-        self._colours = colours
+        self._patterns = patterns
         self._lock = threading.Lock()
         self._halt = threading.Event()
         self._failed: BaseException | None = None
@@ -81,7 +81,7 @@ class Viewer(ABC, threading.Thread):
             self._failed = error
 
     def _take(self, picture: np.ndarray, now: float) -> None:
-        raw, slate = shows_bars(picture, self._colours), is_slate(picture)
+        raw, slate = any(shows_bars(picture, p) for p in self._patterns), is_slate(picture)
         with self._lock:
             if self.newest_at:
                 self._longest_s = max(self._longest_s, now - self.newest_at)
@@ -122,8 +122,8 @@ class Viewer(ABC, threading.Thread):
 class TapViewer(Viewer):
     """Listens to the `tap` sink of `tests.faults.kinds` at `path`."""
 
-    def __init__(self, path: Path, colours: Colours) -> None:
-        super().__init__(colours)
+    def __init__(self, path: Path, *patterns: Colours) -> None:
+        super().__init__(*patterns)
         self._path = path
 
     def open(self) -> None:
@@ -146,9 +146,23 @@ class TapViewer(Viewer):
 class LoopbackViewer(Viewer):
     """Opens the virtual camera as a call program does, through OpenCV."""
 
-    def __init__(self, device: str, colours: Colours) -> None:
-        super().__init__(colours)
+    def __init__(self, device: str, *patterns: Colours) -> None:
+        super().__init__(*patterns)
         self._device = device
+        self._device_lock = threading.Lock()
+        self._capture: Any = None
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Somebody else may read the device: a camera has one reader at a time. Not judged."""
+        with self._device_lock:
+            self._capture.release()
+            self._capture = None
+        yield
+        self.open()
+        self.newest_at = 0.0
+        self.picture()
+        self.mark()
 
     def open(self) -> None:
         import cv2
@@ -162,7 +176,8 @@ class LoopbackViewer(Viewer):
     def read(self) -> np.ndarray | None:
         import cv2
 
-        good, bgr = self._capture.read()
+        with self._device_lock:
+            good, bgr = self._capture.read() if self._capture is not None else (False, None)
         if not good:
             time.sleep(0.01)
             return None
@@ -170,14 +185,5 @@ class LoopbackViewer(Viewer):
         return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):
+        if self._capture is not None:
             self._capture.release()
-
-
-@contextlib.contextmanager
-def paused(viewer: Viewer) -> Iterator[None]:
-    """A stretch that is not judged."""
-    try:
-        yield
-    finally:
-        viewer.mark()

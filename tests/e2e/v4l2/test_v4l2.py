@@ -29,6 +29,12 @@ def test_the_whole_program():
     print(guest.run_tests("in_guest_daemon.py", loopback="0.12", test_s=400, timeout_s=1200))
 
 
+def test_faults_of_camera_readers_and_clock():
+    """What it prints is the table (the guest has one slow processor)."""
+    modules = (guest.VIVID, guest.TWO_LOOPBACKS)
+    print(guest.run_tests("in_guest_faults.py", loopback="0.13", modules=modules, test_s=200, timeout_s=700))
+
+
 def test_glass_to_glass():
     modules = (guest.VIVID, guest.TWO_LOOPBACKS)
     print(guest.run_tests("in_guest_glass.py", loopback="0.13", modules=modules, test_s=300, timeout_s=700))
