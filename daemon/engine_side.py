@@ -107,7 +107,7 @@ class EngineSide:
         elif say == "failed":
             self._failed(message)
         elif say == "event":
-            self._emit(Event("engine", message["message"], {}, level=message["level"]))
+            self._emit(Event("engine", message["message"], message["data"], level=message["level"]))
         elif say == "picture":
             self.on_picture(message)
 
@@ -148,8 +148,10 @@ class EngineSide:
         now = time.monotonic()
         invalid_before = self.counts.get("invalid", 0)
         self.stages.update(stats["stages"])
-        apart = ("say", "shape", "stages")
+        apart = ("say", "shape", "engine", "stages")
         self.counts.update({key: value for key, value in stats.items() if key not in apart})
+        if (engine := stats["engine"]) != {key: self.facts.info.get(key) for key in engine}:
+            self._set(info={**self.facts.info, **engine})  # an event of its own has told of it
         if (shape := stats["shape"]) != {key: self.facts.info.get(key) for key in shape}:
             self._set(info={**self.facts.info, **shape})
             self._emit(Event("engine", f"engine: {shape['detail']}", {"status": self.facts.status, **shape}))

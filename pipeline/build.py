@@ -16,12 +16,16 @@ from pipeline.configs import EngineConfig
 from pipeline.consistency import TemporalConsistency
 from pipeline.content_guard import ContentGuard, find_check
 from pipeline.engine import precision
+from pipeline.engine.build_process import build_in_process
 from pipeline.engine.eager import EagerEngine
+from pipeline.engine.job import Job
+from pipeline.engine.kinds._contract import wanted
 from pipeline.engine.switch import EngineSwitch
+from pipeline.engine.upgrade import Tell, Upgrade
 from pipeline.errors import EngineError
 from pipeline.frame import now_ns
 from pipeline.live_admission import LiveAdmission, Target
-from pipeline.messages import LiveState, Mode
+from pipeline.messages import GuidanceForm, LiveState, Mode
 from pipeline.models.load import load_lora, load_model
 from pipeline.models.model import Model
 from pipeline.prepared import Prepared, Tag
@@ -50,8 +54,24 @@ class Build:
     model: Model
     info: dict[str, Any]
     say: Say
+    upgrade: Upgrade
     _asked: StreamShape
     _loras: dict[str, float] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Paint, and look for a faster engine meanwhile."""
+        self.runner.start()
+        self.upgrade.start()
+
+    def stop(self) -> None:
+        self.upgrade.stop()
+        self.runner.stop()
+
+    def settle(self, timeout_s: float) -> bool:
+        """Before `start`, for benchmarks: wait until the engine that would paint in the end paints. Whether it does;
+        `upgrade.refused` says why not."""
+        self.upgrade.start()
+        return self.upgrade.settled.wait(timeout_s)
 
     def apply(self, state: LiveState) -> None:
         """Take a new state whole, from the next frame on. On the listening thread: the slow part is done here."""
@@ -71,6 +91,8 @@ class Build:
             self._loras = weights
 
             def fuse() -> None:
+                if not self.engine.follows_weights:
+                    self.upgrade.fall_back()
                 self.model.set_lora_weights(weights)
                 self._take(shape, stream, self.admissions.prepared(state, now_ns()))
 
@@ -107,6 +129,12 @@ class Build:
             self.info = {**self.info, **facts_of(shape, self.info)}
         if shape == self.runner.stream.shape:
             self.admissions.take(ready)
+        self._want(ready.admission.form)
+
+    def _want(self, form: GuidanceForm) -> None:
+        """The engine for the present shape, weights and form of guidance; at once where it is there already."""
+        threads = self.info["threads"]
+        self.upgrade.want(Job.of(self.config, self.model, self.runner.stream.shape, form, threads))
 
     def warm_up(self) -> None:
         """Before the stages run: every part of a step once, decoding too."""
@@ -137,6 +165,15 @@ class Build:
             load_lora(self.model, name)
         return weights
 
+    def engine_facts(self) -> dict[str, Any]:
+        """Which engine paints, which is being built ("" for none), and which were refused and why."""
+        return {
+            "kind": self.engine.kind,
+            "building": self.upgrade.building,
+            "refused": self.upgrade.refused,
+            **self.engine.info(),
+        }
+
     def report(self) -> dict[str, Any]:
         """Counts since the start, and how long the denoiser has been busy with the present call (seconds)."""
         counts = self.runner.counts
@@ -152,6 +189,7 @@ class Build:
             "busy_s": (now_ns() - counts.last_call_ns) / 1e9,
             "revision": self.admissions.revision,
             "shape": {key: self.info[key] for key in ("steps", "size", "detail")},
+            "engine": self.engine_facts(),
             "stages": self.runner.times.facts(),
         }
 
@@ -163,6 +201,7 @@ def build(
     styled: SlotWriter,
     progress: Progress,
     say: Say,
+    tell: Tell = lambda level, message, data: None,
 ) -> Build:
     """Load, put together and warm up. Raises ModelError or EngineError with what mends it."""
     device = device_for(config.device)
@@ -179,7 +218,8 @@ def build(
         allow_pickle=config.allow_pickle,
         progress=progress,
     )
-    engine = EngineSwitch(EagerEngine(model))
+    eager = EagerEngine(model)
+    engine = EngineSwitch(eager)
     conditioner = TextConditioner(
         model,
         on_truncated=lambda prompt, dropped: say("warning", f"the prompt is too long; not used: {dropped!r}"),
@@ -210,7 +250,13 @@ def build(
         "threads": torch.get_num_threads() if device.type == "cpu" else 0,
     }
     info.update(facts_of(shape, info))
-    made = Build(config, runner, engine, admissions, similarity, consistency, model, info, say, shape)
+    upgrade = Upgrade(
+        engine, eager, wanted(config.kind, device.type), runner, build_in_process, tell,
+        asked_for=config.kind != "auto",
+    )  # fmt: skip
+    made = Build(
+        config, runner, engine, admissions, similarity, consistency, model, info, say, upgrade, shape
+    )
     made.apply(state)
     progress("warming up", None)
     made.warm_up()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pipeline.channel import Channel, Message
@@ -74,17 +75,17 @@ class _EngineRole:
             self._progress("starting PyTorch", None)
             from pipeline.build import build  # takes seconds; the host has been told
 
-            made = build(self._config, self._state, camera, styled, self._progress, self._event)
+            made = build(self._config, self._state, camera, styled, self._progress, self._event, self._event)
         except Exception as error:  # noqa: BLE001 whatever a model or a driver raises is said, and ends this role
             return self._failed(error)
         runner = made.runner
         self._build = made
         self._apply()
         self._channel.send({"say": "ready", "info": made.info})
-        runner.start()
+        made.start()
         while not self.halt.is_set() and runner.failed is None:
             self.halt.wait(0.05)
-        runner.stop()
+        made.stop()
         if (fault := runner.failed) is not None:
             return self._failed(fault)
         return EXIT_STOPPED
@@ -114,8 +115,8 @@ class _EngineRole:
     def _progress(self, message: str, fraction: float | None) -> None:
         self._channel.send({"say": "progress", "message": message, "fraction": fraction})
 
-    def _event(self, level: str, message: str) -> None:
-        self._channel.send({"say": "event", "level": level, "message": message})
+    def _event(self, level: str, message: str, data: Mapping[str, Any] | None = None) -> None:
+        self._channel.send({"say": "event", "level": level, "message": message, "data": dict(data or {})})
 
     def _failed(self, error: BaseException) -> int:
         """Say what ended this role; why "memory": a smaller one may do."""

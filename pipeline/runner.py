@@ -79,6 +79,7 @@ class Runner:
         self._small: list[Pictures | None] = [None] * _STAGING
         self._between: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._pending: Handoff[Prepared] = Handoff()
+        self._last: tuple[Stream, Prepared, Admission] | None = None  # fed last, by the denoiser
         self._finished: queue.Queue[Emitted | None] = queue.Queue(maxsize=1)
         self._threads_of_unet = torch.get_num_threads()
         self._halt = threading.Event()
@@ -136,8 +137,17 @@ class Runner:
 
     def feed(self, stream: Stream, prepared: Prepared, admission: Admission) -> Emitted | None:
         """Encode and one call of the stream batch."""
+        self._last = stream, prepared, admission
         tags = tuple(tag._replace(revision=admission.revision) for tag in prepared.tags)
         return self._engine.step(stream.batch, stream.latents_of(prepared, admission), admission, tags)
+
+    def live_frames(self) -> tuple[Pictures, Admission] | None:
+        """A copy of the pictures that were fed last, on the stream's canvas, and their state. From any thread: a
+        newer frame may have begun to overwrite them, which makes them no less a picture."""
+        if (last := self._last) is None:
+            return None
+        stream, prepared, admission = last
+        return prepared.on(stream.shape.canvas).copy(), admission
 
     def stop(self, wait_s: float = 1.0) -> None:
         self._halt.set()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
+CACHE = Path(tempfile.gettempdir()) / "phosphene-test-cache"
+"""Shared by all: an engine is compiled once, and not beside every test."""
 
 
 class Daemon:
@@ -31,6 +34,7 @@ class Daemon:
             "XDG_CONFIG_HOME": str(home / "config"),
             "XDG_STATE_HOME": str(home / "state"),
             "XDG_RUNTIME_DIR": str(home / "runtime"),
+            "XDG_CACHE_HOME": str(CACHE),
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "default",
             **(environment or {}),

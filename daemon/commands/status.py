@@ -25,6 +25,14 @@ def status(as_json: bool) -> int:
     return ExitCode.OK
 
 
+def _engine(engine: dict[str, Any]) -> str:
+    """What paints, and what is on its way to paint faster."""
+    parts = [str(engine.get("detail") or ""), f"{engine.get('kind')} engine"]
+    parts += [f"building {engine['building']}"] if engine.get("building") else []
+    parts += [f"{kind} does not paint: {why}" for kind, why in (engine.get("refused") or {}).items()]
+    return "; ".join(part for part in parts if part)
+
+
 def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and sentence, for people."""
     part = {key: facts.get(key) or {} for key in ("source", "engine", "metrics", "output")}
@@ -36,7 +44,7 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"up {show.duration(facts.get('uptime_s') or 0)}, {facts.get('address') or ''}",
         ),
         ("source", _said(source, f"{source.get('kind')}: {source.get('name') or '–'}", source.get("detail"))),
-        ("engine", _said(engine, str(engine.get("status")), engine.get("message") or engine.get("detail"))),
+        ("engine", _said(engine, str(engine.get("status")), engine.get("message") or _engine(engine))),
     ]
     for sink in facts.get("sinks") or []:
         where = f"{sink.get('kind')}: {sink.get('status', '')}"

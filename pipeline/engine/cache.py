@@ -24,7 +24,7 @@ def root() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The folder of one built engine. What is in it is whole: `done` is written last."""
+    """The folder of one built engine. `done.json` is written last."""
 
     folder: Path
 
@@ -32,17 +32,16 @@ class Place:
     def of(kind: str, key: str, below: Path | None = None) -> Place:
         return Place((below or root()) / kind / key)
 
-    def done(self) -> dict[str, Any] | None:
-        """What the build left word of; None while there is no whole build."""
+    def rows(self) -> set[int]:
+        """Numbers of UNet rows that a build has finished; none while there is no whole build."""
         try:
-            found: dict[str, Any] = json.loads((self.folder / "done.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return None
-        return found
+            return set(json.loads((self.folder / "done.json").read_text("utf-8"))["rows"])
+        except (OSError, ValueError, KeyError):
+            return set()
 
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Word that all files named by `facts` are in place."""
-        write_whole(self.folder / "done.json", json.dumps(facts, indent=1) + "\n")
+    def finish(self, facts: dict[str, Any], rows: set[int]) -> None:
+        """Word that everything for these rows is in place."""
+        write_whole(self.folder / "done.json", json.dumps({**facts, "rows": sorted(rows)}, indent=1) + "\n")
 
     def touch(self) -> None:
         """Used now: it outlives those that were not."""
@@ -60,16 +59,27 @@ class Place:
 
     # An engine that ends the process (a driver's fault) must not do so at every start.
 
-    def on_trial(self) -> bool:
-        """Whether a start of this engine has begun and never come to a good end."""
-        return (self.folder / "trial").exists()
+    def failed_trials(self) -> int:
+        """Starts of this engine that never came to an end, good or bad."""
+        try:
+            return len((self.folder / "trials").read_text("utf-8"))
+        except OSError:
+            return 0
 
-    def begin_trial(self) -> None:
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """The file that `failed_trials` counts is there while the block runs, and after a crash in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "trial").write_text("begun and not ended: see docs/engines.md\n", "utf-8")
+        before = self.failed_trials()
+        (self.folder / "trials").write_text("x" * (before + 1), "utf-8")
+        try:
+            yield
+        finally:
+            (self.folder / "trials").unlink(missing_ok=True)
 
-    def end_trial(self) -> None:
-        (self.folder / "trial").unlink(missing_ok=True)
+    @contextmanager
+    def no_trial(self) -> Iterator[None]:
+        yield
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from pipeline.configs import EngineConfig
+from pipeline.messages import GuidanceForm
+from pipeline.models.model import Model
+from pipeline.stream_shape import StreamShape
+
+EXTRA_ROWS: Final[Mapping[GuidanceForm, Callable[[int], int]]] = {
+    "none": lambda steps: 0,
+    "self": lambda steps: 0,
+    "onetime": lambda steps: 1,
+    "full": lambda steps: steps,
+}
+"""Negative rows of a UNet call at T steps, in units of F (see `pipeline.guidance`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One engine to build.
 
-    model … allow_pickle: as in `EngineConfig`. weights: every LoRA in force, fused. device, dtype: PyTorch's names.
+    model, vae, allow_pickle: as in `EngineConfig`. weights: every LoRA in force, fused. device, dtype: PyTorch's names.
     height, width: of the pictures, pixels. frames: F. steps: T. rows: of the UNet calls wanted now, the first the
     most urgent. threads: of one UNet call on a CPU. fp8: linear layers in 8-bit numbers where the card has them.
     """
@@ -27,7 +38,6 @@ class Job:
     model: str
     vae: str | None
     weights: tuple[tuple[str, float], ...]
-    offline: bool
     allow_pickle: bool
     device: str
     dtype: str
@@ -40,27 +50,28 @@ class Job:
     fp8: bool = False
 
     @staticmethod
-    def of(
-        config: EngineConfig, kind: str, device: torch.device, dtype: torch.dtype, steps: int, threads: int
-    ) -> Job:
-        """For a configuration, without LoRAs."""
+    def of(config: EngineConfig, model: Model, shape: StreamShape, form: GuidanceForm, threads: int) -> Job:
+        """For a model with the LoRAs it has now, painting one shape under one form of guidance; `kind` is open."""
         return Job(
-            kind=kind,
+            kind="",
             model=config.model,
             vae=config.vae,
-            weights=(),
-            offline=config.offline,
+            weights=model.loras.weights_key,
             allow_pickle=config.allow_pickle,
-            device=str(device),
-            dtype=str(dtype).removeprefix("torch."),
-            height=config.canvas.height,
-            width=config.canvas.width,
-            frames=config.frame_buffer_size,
-            steps=steps,
-            rows=rows_of(steps, config.frame_buffer_size),
+            device=str(model.device),
+            dtype=str(model.dtype).removeprefix("torch."),
+            height=shape.canvas.height,
+            width=shape.canvas.width,
+            frames=shape.frames,
+            steps=shape.steps,
+            rows=(shape.steps * shape.frames + EXTRA_ROWS[form](shape.steps) * shape.frames,),
             threads=threads,
             fp8=config.fp8,
         )
+
+    def like(self, other: Job) -> bool:
+        """Whether one engine serves both, given the rows."""
+        return replace(self, steps=0, rows=()) == replace(other, steps=0, rows=())
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -79,15 +90,20 @@ class Job:
         pairs = tuple((str(name), float(weight)) for name, weight in values["weights"])
         return Job(**{**values, "weights": pairs, "rows": tuple(values["rows"])})
 
+    @property
+    def every_rows(self) -> tuple[int, ...]:
+        return rows_of(self.steps, self.frames)
+
     def key(self, *versions: str) -> str:
         """Name of the folder that keeps the result: another name wherever the result could be another one.
 
         versions: of the compiler. Model and LoRA files count by name, size and time of change, our own network
-        and engine code by content. Which rows are wanted now does not count: the folder grows by them.
+        and engine code by content. Steps count as numbers of UNet rows, by which the folder grows.
         """
         facts = {
             **self.to_json(),
             "rows": None,
+            "steps": None,
             "torch": torch.__version__,
             "versions": versions,
             "machine": machine(torch.device(self.device)),

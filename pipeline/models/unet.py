@@ -59,14 +59,31 @@ class UNet(nn.Module):
             layer.project_text(embeds) for t in self._transformers() for layer in t.transformer_blocks
         )
 
+    def waves(self, timesteps: Tensor) -> Tensor:
+        """Sinusoids of `timesteps` [N] (whole or not): float32 [N, first width].
+
+        Apart, because in 16 bits an angle of 999 is off by half a radian: a compiler that is free to round gets the
+        waves and not the timesteps.
+        """
+        half = self.config.block_out_channels[0] // 2
+        steps = torch.arange(half, dtype=torch.float32, device=timesteps.device)
+        frequencies = torch.exp(steps * (-math.log(10000.0) / (half - self.config.freq_shift)))
+        angles = timesteps.float()[:, None] * frequencies
+        cos_first = self.config.flip_sin_to_cos
+        return torch.cat([angles.cos(), angles.sin()] if cos_first else [angles.sin(), angles.cos()], dim=-1)
+
     def forward(self, x: Tensor, timesteps: Tensor, kv: KV) -> Tensor:
         """kv: from `project_text`, of N rows or of one for all. Raises ValueError for another number of
         layers."""
+        return self.predict(x, self.waves(timesteps), kv)
+
+    def predict(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
+        """As `forward`, for timesteps given as `waves`."""
         layers = sum(len(t.transformer_blocks) for t in self._transformers())
         if len(kv) != layers:
             raise ValueError(f"{len(kv)} key/value pairs for a UNet of {layers} cross-attention layers")
         pairs = iter(kv)
-        time = functional.silu(self.time_embedding(timesteps, self.config, x.dtype))
+        time = functional.silu(self.time_embedding(waves.to(x.dtype)))
         x = self.conv_in(x)
         skips = [x]
         for block in self.down_blocks:
@@ -128,19 +145,12 @@ class _Middle(nn.Module):
 class _TimeEmbedding(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = width
         self.linear_1 = nn.Linear(width, 4 * width)
         self.linear_2 = nn.Linear(4 * width, 4 * width)
 
-    def forward(self, timesteps: Tensor, config: UNetConfig, dtype: torch.dtype) -> Tensor:
-        """Sinusoids of `timesteps` [N] (whole or not; in float32), through two layers: [N, 4·width]."""
-        half = self.width // 2
-        steps = torch.arange(half, dtype=torch.float32, device=timesteps.device)
-        frequencies = torch.exp(steps * (-math.log(10000.0) / (half - config.freq_shift)))
-        angles = timesteps.float()[:, None] * frequencies
-        waves = [angles.cos(), angles.sin()] if config.flip_sin_to_cos else [angles.sin(), angles.cos()]
-        hidden = functional.silu(self.linear_1(torch.cat(waves, dim=-1).to(dtype)))
-        out: Tensor = self.linear_2(hidden)
+    def forward(self, waves: Tensor) -> Tensor:
+        """[N, width] → [N, 4·width]."""
+        out: Tensor = self.linear_2(functional.silu(self.linear_1(waves)))
         return out
 
 

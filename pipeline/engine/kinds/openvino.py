@@ -1,0 +1,65 @@
+"""`kind: openvino`: compiled for the CPU by OpenVINO; what `auto` takes on a machine without a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pipeline.engine.compiled import CompiledEngine
+    from pipeline.engine.eager import EagerEngine
+    from pipeline.engine.job import Job
+    from pipeline.engine.kinds._contract import Say
+
+AUTO: Final[Mapping[str, int]] = {"cpu": 1}
+
+
+def available(device: str) -> str | None:
+    if device != "cpu":
+        return (
+            f"OpenVINO paints on the CPU and the device is {device}: use engine.device: cpu, or another kind"
+        )
+    if importlib.util.find_spec("openvino") is None:
+        return "OpenVINO is not installed: pip install openvino (there are wheels for x86-64 and most ARM systems)"
+    return None
+
+
+def versions() -> tuple[str, ...]:
+    from importlib.metadata import version
+
+    return (version("openvino"),)
+
+
+def build(job: Job, folder: Path, say: Say) -> None:
+    """Networks once, then the compiler's cache for every number of rows in `job.rows`."""
+    import openvino as ov
+    import torch
+
+    from pipeline.engine.building import model_for
+    from pipeline.engine.openvino_model import settings_of, unet_of, write_networks
+
+    if not (folder / "unet.xml").exists():
+        say("OpenVINO: reading the model")
+        write_networks(model_for(job, torch.float32), job, folder)
+    core, cache = ov.Core(), folder / "compiled"
+    say("OpenVINO: compiling")
+    threads = {"encode": job.threads, "decode": max(1, job.threads // 2)}
+    for name, count in threads.items():
+        core.compile_model(core.read_model(folder / f"{name}.xml"), "CPU", settings_of(job, count, cache))
+    for rows in job.rows:
+        core.compile_model(unet_of(core, folder, rows), "CPU", settings_of(job, job.threads, cache))
+
+
+def load(job: Job, folder: Path, eager: EagerEngine) -> CompiledEngine:
+    import openvino as ov
+
+    from pipeline.engine.compiled import CompiledEngine
+    from pipeline.engine.openvino_parts import OpenVinoParts
+
+    parts = OpenVinoParts(job, folder)
+    for rows in job.rows:
+        parts.add(rows)
+    facts = {"compiler": f"OpenVINO {ov.get_version().split('-')[0]}"}
+    return CompiledEngine("openvino", eager, parts, (job.frames, job.height, job.width, 3), facts)

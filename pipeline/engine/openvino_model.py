@@ -1,0 +1,93 @@
+"""The parts of a model as OpenVINO networks. Made in the building process: tracing runs Python for seconds."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.engine.job import Job
+from pipeline.engine.parts import DecodePart, EncodePart, UNetPart, example
+from pipeline.models.model import Model
+
+PRECISION: Final = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+LARGE: Final = 300e6  # weights: above it every compiled number of rows costs gigabytes
+
+
+def settings_of(job: Job, threads: int, cache: Path) -> dict[str, Any]:
+    """Of one compiled part: one request at a time on so many threads, in the eager engine's precision.
+
+    One stream of N threads without spinning: oneTBB's workers sleep where OpenMP's burn the core they wait on.
+    """
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": PRECISION[job.dtype],
+        "ENABLE_CPU_PINNING": False,  # the system moves threads away from a busy camera
+        "CPU_DENORMALS_OPTIMIZATION": True,
+        "CACHE_DIR": str(cache),
+    }
+
+
+def write_networks(model: Model, job: Job, folder: Path) -> None:
+    """encode, unet and decode (.xml and .bin) for any number of rows; weights in 16 bits, as models are stored.
+
+    `model` is float32: the precision of the numbers is chosen when a network is compiled.
+    """
+    import openvino as ov
+    from openvino.preprocess import PrePostProcessor
+
+    pictures = torch.zeros(job.frames, job.height, job.width, 3, dtype=torch.uint8)
+    latents = torch.zeros(
+        job.frames, model.latent_channels, job.height // model.vae_scale, job.width // model.vae_scale
+    )
+    for name, part, inputs in (
+        ("encode", EncodePart(model), (pictures,)),
+        ("decode", DecodePart(model), (latents,)),
+        ("unet", UNetPart(model), example(model, 2, job.height, job.width)),
+    ):
+        network = traced(part, inputs)
+        if name == "unet":
+            prepared = PrePostProcessor(network)
+            for i in range(
+                2, len(inputs)
+            ):  # keys and values come in the model's own numbers, and are not copied
+                prepared.input(i).tensor().set_element_type(getattr(ov.Type, PRECISION[job.dtype]))
+            network = prepared.build()
+            wild = [[-1, *t.shape[1:]] for t in inputs]
+        else:
+            wild = [list(t.shape) for t in inputs]
+        network.reshape(dict(zip(network.inputs, wild, strict=True)))
+        ov.save_model(network, folder / f"{name}.xml", compress_to_fp16=True)
+
+
+def traced(part: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    """An OpenVINO network of `part`.
+
+    Through the front end itself: `openvino.convert_model` does the same and reports its use over the network.
+    """
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the trace holds for this canvas, and is used for no other
+        decoder = TorchScriptPythonDecoder(
+            part.eval(), example_input=inputs, trace_kwargs={"check_trace": False}
+        )
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        return frontend.convert(frontend.load(decoder))
+
+
+def unet_of(core: Any, folder: Path, rows: int) -> Any:
+    """The UNet's network for so many rows, not compiled."""
+    network = core.read_model(folder / "unet.xml")
+    network.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in network.inputs})
+    return network
+
+
+def is_large(folder: Path) -> bool:
+    return (folder / "unet.bin").stat().st_size / 2 > LARGE

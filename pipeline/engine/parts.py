@@ -1,0 +1,97 @@
+"""The three networks of a step as plain functions of tensors, the form in which every compiler takes them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.cross_attention import KV
+from pipeline.models.model import Model
+
+
+class EncodePart(nn.Module):
+    """RGB uint8 [F, H, W, 3] → clean latents [F, C, h, w] float32."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.vae = model.vae
+        self.dtype = model.dtype
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        scaled = pictures.permute(0, 3, 1, 2).to(self.dtype) * (1.0 / 255.0)
+        return self.vae.encode(scaled).float()
+
+
+class UNetPart(nn.Module):
+    """Latents [N, C, h, w] and waves [N, width] (see `UNet.waves`), float32, and keys and values of N rows each →
+    prediction, float32.
+
+    Keys and values are inputs: a new prompt changes no compiled number.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.unet: Any = model.unet
+        self.dtype = model.dtype
+
+    def forward(self, x: Tensor, waves: Tensor, *kv: Tensor) -> Tensor:
+        out: Tensor = self.unet.predict(x.to(self.dtype), waves, paired(kv))
+        return out.float()
+
+
+class DecodePart(nn.Module):
+    """Latents [F, C, h, w] float32 → RGB uint8 [F, H, W, 3]."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.vae = model.vae
+        self.dtype = model.dtype
+
+    def forward(self, latents: Tensor) -> Tensor:
+        decoded = self.vae.decode(latents.to(self.dtype)).float()
+        whole = (decoded * 255.0 + 0.5).clamp(0.0, 255.0)
+        return whole.permute(0, 2, 3, 1).to(torch.uint8)
+
+
+class Parts(Protocol):
+    """Compiled parts for one canvas and F frames. Results stay valid until the third call after (rotating memory)."""
+
+    large: bool
+    """Whether another number of rows costs so much memory that none is compiled before it is needed."""
+
+    def rows(self) -> frozenset[int]:
+        """Numbers of UNet rows there is a compiled part for."""
+        ...
+
+    def encode(self, pictures: Tensor) -> Tensor: ...
+
+    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
+        """kv: of as many rows as x."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Called by another thread than the rest."""
+        ...
+
+    def add(self, rows: int) -> None:
+        """Take what a build has left for so many rows; by any thread."""
+        ...
+
+
+def paired(flat: tuple[Tensor, ...]) -> KV:
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+def flat(kv: KV) -> list[Tensor]:
+    return [tensor for pair in kv for tensor in pair]
+
+
+def example(model: Model, rows: int, height: int, width: int) -> tuple[Tensor, ...]:
+    """Inputs of `UNetPart` for pictures of height × width pixels: random latents, zero keys and values."""
+    shape = (model.latent_channels, height // model.vae_scale, width // model.vae_scale)
+    embeds = torch.zeros(1, model.max_tokens, model.text_width, device=model.device, dtype=model.dtype)
+    kv = [t.expand(rows, -1, -1, -1).contiguous() for t in flat(model.unet.project_text(embeds))]
+    x = torch.randn(rows, *shape, device=model.device)
+    return x, model.unet.waves(torch.full((rows,), 99.0, device=model.device)), *kv

@@ -1,0 +1,159 @@
+"""The OpenVINO engine against the eager one, on fresh random inputs, with every number of rows a step can have."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.conditioning import TextConditioner, TextContext
+from pipeline.engine.agreement import relative
+from pipeline.engine.build_process import BuildError, build_in_process
+from pipeline.engine.compiled import CompiledEngine
+from pipeline.engine.eager import EagerEngine
+from pipeline.engine.job import Job
+from pipeline.models.load import load_model
+from pipeline.models.model import Model
+
+pytest.importorskip("openvino", reason="OpenVINO has no wheel for this machine")
+
+from pipeline.engine.kinds import openvino as kind
+
+pytestmark = pytest.mark.slow
+
+HEIGHT, WIDTH = 64, 96
+JOB = Job(
+    kind="openvino", model="builtin", vae=None, weights=(), allow_pickle=False, device="cpu", dtype="float32",
+    height=HEIGHT, width=WIDTH, frames=1, steps=2, rows=(2, 3), threads=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model("builtin")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built as the program builds it: in a process of its own."""
+    made: Path = tmp_path_factory.mktemp("openvino")
+    build_in_process(JOB, made, threading.Event())
+    return made
+
+
+@pytest.fixture(scope="module")
+def engine(model: Model, folder: Path) -> CompiledEngine:
+    return kind.load(JOB, folder, EagerEngine(model))
+
+
+@pytest.fixture
+def eager(model: Model) -> EagerEngine:
+    return EagerEngine(model)
+
+
+def pictures(frames: int = 1, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    return np.random.default_rng().integers(0, 256, (frames, height, width, 3), np.uint8)
+
+
+def test_encode_and_decode_equal_eager(engine, eager):
+    frame = pictures()
+    z = eager.encode(frame)
+    assert relative(engine.encode(frame), z) < 1e-3
+    frame.flags.writeable = False
+    assert relative(engine.encode(frame), z) < 1e-3
+    z = torch.randn_like(z)
+    got, expected = engine.decode(z), eager.decode(z)
+    assert got.dtype == torch.uint8
+    assert got.shape == expected.shape
+    assert (got.int() - expected.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_the_unet_equals_eager_with_prompts_of_their_own(model, engine, eager, rows):
+    conditioner = TextConditioner(model)
+    for words in (("anime", "oil painting", "comic book"), ("pixel art", "", "bronze statue")):
+        context = TextContext.stack([conditioner.encode(w) for w in words[:rows]])
+        x = torch.randn(rows, model.latent_channels, HEIGHT // 8, WIDTH // 8)
+        t = torch.rand(rows) * 999
+        assert relative(engine.predict(x, t, context), eager.predict(x, t, context)) < 2e-3
+        assert engine.kind == "openvino"
+    one = conditioner.encode("watercolor")
+    x, t = torch.randn_like(x), torch.rand(rows) * 999
+    assert relative(engine.predict(x, t, one), eager.predict(x, t, one)) < 2e-3
+    plain = TextContext(context.embeds)
+    assert relative(engine.predict(x, t, plain), eager.predict(x, t, context)) < 2e-3
+
+
+def test_a_prompt_that_changes_in_place_is_seen(model, engine):
+    """As `RowContexts` does it: new keys and values at the old addresses."""
+    conditioner = TextConditioner(model)
+    held = TextContext.stack([conditioner.encode("anime"), conditioner.encode("")])
+    x, t = torch.randn(2, model.latent_channels, HEIGHT // 8, WIDTH // 8), torch.tensor([99.0, 400.0])
+    before = engine.predict(x, t, held).clone()
+    new = TextContext.stack([conditioner.encode("pencil sketch"), conditioner.encode("")])
+    assert held.kv is not None
+    assert new.kv is not None
+    for (k, v), (new_k, new_v) in zip(held.kv, new.kv, strict=True):
+        k.copy_(new_k)
+        v.copy_(new_v)
+    after = engine.predict(x, t, held).clone()
+    assert not torch.allclose(after[0], before[0], atol=1e-3)
+    assert torch.equal(after, engine.predict(x, t, new))
+
+
+def test_rows_that_are_not_compiled_are_painted_by_eager_and_asked_for_once(model, folder, eager):
+    engine = kind.load(replace(JOB, rows=(2,)), folder, EagerEngine(model))
+    asked: list[int] = []
+    engine.on_missing = asked.append
+    context = TextConditioner(model).encode("anime")
+    x, t = torch.randn(3, model.latent_channels, HEIGHT // 8, WIDTH // 8), torch.full((3,), 99.0)
+    for _ in range(2):
+        assert torch.equal(engine.predict(x, t, context), eager.predict(x, t, context))
+        assert engine.kind == "eager"
+    assert asked == [3]
+    engine.parts.add(3)
+    assert relative(engine.predict(x, t, context), eager.predict(x, t, context)) < 2e-3
+    assert engine.kind == "openvino"
+
+
+def test_another_canvas_is_painted_by_eager(engine, eager):
+    frame = pictures(height=48)
+    z = eager.encode(frame)
+    assert torch.equal(engine.encode(frame), z)
+    assert torch.equal(engine.decode(z), eager.decode(z))
+
+
+def test_results_outlive_the_next_two_calls(engine, eager):
+    frames = [pictures() for _ in range(3)]
+    held = [engine.encode(frame) for frame in frames]
+    for z, frame in zip(held, frames, strict=True):
+        assert relative(z, eager.encode(frame)) < 1e-3
+
+
+def test_nothing_of_it_opens_a_connection(model, folder, monkeypatch):
+    """OpenVINO's own converter reports its use; ours goes round it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    import openvino_telemetry
+
+    monkeypatch.setattr(openvino_telemetry.Telemetry, "__init__", refuse)
+    monkeypatch.setattr(openvino_telemetry.Telemetry, "send_event", refuse)
+    from pipeline.engine.openvino_model import traced
+    from pipeline.engine.parts import EncodePart
+
+    traced(EncodePart(model), (torch.zeros(1, 32, 32, 3, dtype=torch.uint8),))
+    kind.load(replace(JOB, rows=()), folder, EagerEngine(model))
+
+
+def test_a_build_that_cannot_work_says_why_in_one_sentence(tmp_path):
+    with pytest.raises(BuildError, match="there is no model at"):
+        build_in_process(replace(JOB, model="/nowhere/at/all"), tmp_path, threading.Event())
