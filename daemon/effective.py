@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from daemon import places
 from daemon.schema import leaves, plain
 from daemon.settings import Loaded
 
@@ -27,5 +28,9 @@ def effective(loaded: Loaded) -> list[dict[str, Any]]:
 
 
 def effective_facts(loaded: Loaded) -> dict[str, Any]:
-    """The answer of `GET /api/v1/config`."""
-    return {"file": str(loaded.path) if loaded.path else None, "values": effective(loaded)}
+    """The answer of `GET /api/v1/config`. file: the user's, None where there is none; place: where it is or goes."""
+    return {
+        "file": str(loaded.path) if loaded.path else None,
+        "place": str(loaded.path or loaded.config or places.user_config()),
+        "values": effective(loaded),
+    }

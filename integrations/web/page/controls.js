@@ -1,11 +1,13 @@
 // Sliders, switches and fields, built from the schema's controls; each sends only its newest value.
 
+import { element } from "./dom.js";
 import { sentence } from "./words.js";
 
 const WORDS = {
   strength: ["Strength", "camera", "noise"],
   guidance_scale: ["Guidance", "loose", "strict"],
   delta: ["Delta", "", ""],
+  steadiness: ["Steadiness", "lively", "still"],
   similarity_threshold: ["Similarity threshold", "skip more", "skip less"],
   morph_s: ["Morph time", "at once", "slow"],
   seed: ["Seed"],
@@ -26,7 +28,7 @@ const SLIDER = {
   strength: [0, 1, 0.01],
 };
 
-const FIRST = ["strength", "guidance_scale", "delta", "similarity_threshold", "morph_s", "seed"];
+const FIRST = ["strength", "guidance_scale", "steadiness", "morph_s", "seed"];
 const ELSEWHERE = new Set(["prompt", "negative_prompt", "loras"]);
 
 /** Values that belong to this page and not to the daemon's state: they go along with commands. */
@@ -91,23 +93,18 @@ export class Controls {
   }
 }
 
-function makeRow(control, changed) {
-  if (control.key === "seed") return seedRow(control, changed);
-  if (control.choices) return choiceRow(control, changed);
-  if (control.type === "boolean") return switchRow(control, changed);
-  if (control.key in SLIDER || (control.type === "number" && "maximum" in control)) return sliderRow(control, changed);
-  if (control.type === "array") return listRow(control, changed);
-  return numberRow(control, changed);
+/** One control; `prefix` begins the ids of its fields. */
+export function makeRow(control, changed, prefix = "c") {
+  if (control.key === "seed") return seedRow(control, changed, prefix);
+  if (control.choices) return choiceRow(control, changed, prefix);
+  if (control.type === "boolean") return switchRow(control, changed, prefix);
+  if (control.key in SLIDER || (control.type === "number" && "maximum" in control)) return sliderRow(control, changed, prefix);
+  if (control.type === "array") return listRow(control, changed, prefix);
+  return numberRow(control, changed, prefix);
 }
 
 function label(control) {
   return WORDS[control.key]?.[0] ?? sentence(control.key);
-}
-
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
 }
 
 function head(control, id, ...fields) {
@@ -123,8 +120,8 @@ function limits(control) {
   return { low, high, from: Math.max(from, low), to: Math.min(to, high), step };
 }
 
-function sliderRow(control, changed) {
-  const id = `c-${control.key}`;
+function sliderRow(control, changed, prefix) {
+  const id = `${prefix}-${control.key}`;
   const { low, high, from, to, step } = limits(control);
   const slider = element("input", { type: "range", id, min: from, max: to, step, title: control.help });
   const field = element("input", { type: "number", min: low, max: high, step: "any", inputMode: "decimal" });
@@ -159,8 +156,8 @@ function sliderRow(control, changed) {
   return row;
 }
 
-function numberRow(control, changed) {
-  const id = `c-${control.key}`;
+function numberRow(control, changed, prefix) {
+  const id = `${prefix}-${control.key}`;
   const { low, high } = limits(control);
   const whole = control.type === "integer";
   const field = element("input", { id, type: "number", min: low, max: high, step: whole ? 1 : "any", title: control.help });
@@ -181,8 +178,8 @@ function numberRow(control, changed) {
   return row;
 }
 
-function seedRow(control, changed) {
-  const row = numberRow(control, changed);
+function seedRow(control, changed, prefix) {
+  const row = numberRow(control, changed, prefix);
   const dice = element("button", { type: "button", className: "dice", title: "Another seed" });
   dice.setAttribute("aria-label", "Another seed");
   dice.append(...Array.from({ length: 5 }, () => element("i")));
@@ -192,8 +189,8 @@ function seedRow(control, changed) {
   return row;
 }
 
-function choiceRow(control, changed) {
-  const id = `c-${control.key}`;
+function choiceRow(control, changed, prefix) {
+  const id = `${prefix}-${control.key}`;
   const select = element("select", { id, title: control.help }, ...control.choices.map((c) => element("option", { value: c, textContent: c })));
   const row = { element: element("div", { className: "row" }, head(control, id, select)), value: "", busy: false, next: null };
   row.show = (value) => {
@@ -205,8 +202,8 @@ function choiceRow(control, changed) {
   return row;
 }
 
-function switchRow(control, changed) {
-  const id = `c-${control.key}`;
+function switchRow(control, changed, prefix) {
+  const id = `${prefix}-${control.key}`;
   const box = element("input", { id, type: "checkbox", className: "toggle", title: control.help });
   box.setAttribute("role", "switch");
   const row = { element: element("div", { className: "row" }, head(control, id, box)), value: false, busy: false, next: null };
@@ -219,8 +216,8 @@ function switchRow(control, changed) {
   return row;
 }
 
-function listRow(control, changed) {
-  const id = `c-${control.key}`;
+function listRow(control, changed, prefix) {
+  const id = `${prefix}-${control.key}`;
   const field = element("input", { id, type: "text", inputMode: "numeric", title: control.help, spellcheck: false });
   const row = { element: element("div", { className: "row" }, head(control, id, field)), value: [], busy: false, next: null };
   row.show = (value) => {

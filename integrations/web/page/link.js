@@ -50,14 +50,17 @@ export class Link extends EventTarget {
   }
 
   async get(path) {
-    return this.#answer(await fetch(path, { headers: this.headers() }));
+    return this.read(await fetch(path, { headers: this.headers() }));
   }
 
-  async post(path) {
-    return this.#answer(await fetch(path, { method: "POST", headers: this.headers() }));
+  /** body: sent as JSON where there is one. */
+  async send(method, path, body = undefined, headers = {}) {
+    const given = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+    return this.read(await fetch(path, { method, ...given, headers: { ...this.headers(), ...given.headers, ...headers } }));
   }
 
-  async #answer(response) {
+  /** The JSON of an answer. Throws what the daemon says is wrong. */
+  async read(response) {
     const body = await response.json().catch(() => null);
     if (!response.ok) throw new Refused(response.status, body?.error);
     return body;

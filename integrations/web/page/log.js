@@ -1,6 +1,7 @@
 // The events in plain words, newest first. Many changes of one kind in a row are one line.
 
-import { clock, eventWords, write } from "./words.js";
+import { write } from "./dom.js";
+import { clock, eventWords } from "./words.js";
 
 const MOST = 150;
 const TOGETHER_S = 6;
@@ -37,9 +38,10 @@ export class Log {
     time.textContent = clock(event.t);
     time.dateTime = new Date(event.t * 1000).toISOString();
     const words = document.createElement("span");
-    write(words, eventWords(event));
-    item.append(time, words);
     const origin = event.data?.origin;
+    const said = eventWords(event);
+    write(words, origin && said.endsWith(` (${origin})`) ? said.slice(0, -origin.length - 3) : said);
+    item.append(time, words);
     if (origin && origin !== "web") {
       const who = document.createElement("em");
       who.textContent = origin;

@@ -12,6 +12,26 @@ const NAMES = {
   image: "Image",
 };
 
+/** Kinds of sources and sinks to choose from: name, what it is, and an example where it needs a path. */
+export const KINDS = {
+  auto: ["Any camera", "the first one that works, or the demo portrait"],
+  demo: ["Demo portrait", "moves by itself, needs no camera"],
+  test_pattern: ["Test pattern", "bars, a clock and a moving ball"],
+  noise: ["No camera", "paints from words alone"],
+  image: ["Image", "one picture file", "/home/me/face.jpg"],
+  video_file: ["Video file", "played again and again", "/home/me/clip.mp4"],
+  virtual_camera: ["Virtual camera", "for calls and OBS"],
+  recorder: ["Recorder", "writes a video file", "/home/me/out.mp4"],
+};
+
+/** Other ways to steer the daemon: their name, and how one that is off is switched on. */
+export const INTEGRATIONS = {
+  obs: ["OBS", "`obs: {enabled: true}` in your settings lets scenes choose styles."],
+  hotkeys: ["Hotkeys", "`hotkeys: {enabled: true}` in your settings: keys that work in every window."],
+  midi: ["MIDI", "`midi: {enabled: true}` in your settings: knobs and pads."],
+  osc: ["OSC", "`osc: {enabled: true}` in your settings: TouchOSC, QLab, Max."],
+};
+
 export const MODES = {
   styled: "painted live",
   freeze: "held: the picture stands still",
@@ -32,11 +52,17 @@ export function eventWords(event) {
     case "prompt":
       return `Prompt “${command.prompt}”`;
     case "set":
-      return `${sentence(command.key)} set to ${command.value}`;
+      return `${sentence(command.key)} set to ${Array.isArray(command.value) ? command.value.join(", ") : command.value}`;
     case "mode":
       return { styled: "Styled: the painting is shown", freeze: "Freeze: the picture is held", bypass: "Bypass: the camera’s own picture is shown", panic: "Panic: the slate is shown, the camera is closed" }[command.mode];
+    case "random":
+      return `Style ${event.data.state?.style?.name ?? "changed"}, at random`;
+    case "look":
+      return `Look ${event.data.state?.style?.name ?? "changed"}`;
     case "undo":
       return "Undone";
+    case "redo":
+      return "Done again";
     default:
       return event.message;
   }
@@ -91,19 +117,26 @@ export function engineWords(engine) {
   return `${doing[engine.status] ?? engine.status}${share}${why ? `: ${why}` : ""}`;
 }
 
-/** Puts `text` into `element`; what stands between backticks is set as code. */
-export function write(element, text) {
-  const pieces = String(text).split("`");
-  element.replaceChildren(
-    ...pieces.map((piece, index) => {
-      if (index % 2 === 0 || index === pieces.length - 1) return piece;
-      const code = document.createElement("code");
-      code.textContent = piece;
-      return code;
-    }),
-  );
-}
-
 export function isWell(part) {
   return !part.error && !["failed", "lost", "error", "stalled", "unavailable"].includes(part.status);
+}
+
+/** `ctrl+alt+1` as it stands on the keys. */
+export function keyWords(combination) {
+  const names = { ctrl: "Ctrl", alt: "Alt", shift: "Shift", super: "Super" };
+  return combination.split("+").map((part) => names[part] ?? (part.length === 1 ? part.toUpperCase() : sentence(part))).join(" ");
+}
+
+const KEYS = { " ": "space", Enter: "", Tab: "", Escape: "", Backspace: "", Delete: "" };
+
+/** The combination that a key press writes; "" for what is typed, moves the focus or is a modifier alone. */
+export function hotkeyOf(event) {
+  const held = [event.ctrlKey && "ctrl", event.altKey && "alt", event.shiftKey && "shift", event.metaKey && "super"].filter(Boolean);
+  if (["Control", "Alt", "Shift", "Meta", "AltGraph"].includes(event.key) || event.key in KEYS) return "";
+  const digit = /^(?:Digit|Key)(.)$/.exec(event.code)?.[1]?.toLowerCase();
+  const key = digit ?? event.key.toLowerCase();
+  const alone = /^f\d+$/.test(key);
+  if (!alone && !held.some((name) => name !== "shift")) return "";
+  if (key === "v" && held.join() === "ctrl") return ""; // pasting
+  return [...held, key].join("+");
 }

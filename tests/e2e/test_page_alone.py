@@ -1,0 +1,158 @@
+"""What the real daemon does not show on demand: faults, no token, every screen. On `fake_daemon.py`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.browser import Keys, needs_chromium, until
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_daemon import FakeDaemon
+
+pytestmark = [pytest.mark.e2e, needs_chromium]
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    with FakeDaemon() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser, daemon):
+    daemon.control.overrides = {}
+    browser.shape(1440, 900)
+    browser.open(daemon.address, f"#token={daemon.token}")
+    until(browser.is_live)
+    until(lambda: len(browser.all(".slider")) >= 3)
+    yield browser
+    assert browser.console() == []
+
+
+def test_a_hidden_tab_costs_the_daemon_nothing(page, daemon):
+    assert daemon.painter.preview.viewers == 1
+    page.driver.switch_to.new_window("tab")
+    try:
+        until(lambda: daemon.painter.preview.viewers == 0)
+    finally:
+        page.driver.close()
+        page.driver.switch_to.window(page.driver.window_handles[0])
+    until(lambda: daemon.painter.preview.viewers == 1)
+    page.console()
+
+
+@pytest.mark.parametrize("fragment", ["", "#token=wrong-token-wrong-token"])
+def test_without_its_token_the_page_asks_for_it(browser, daemon, fragment):
+    browser.shape(1440, 900)
+    browser.driver.get("about:blank")
+    browser.driver.execute_cdp_cmd(
+        "Storage.clearDataForOrigin", {"origin": daemon.address, "storageTypes": "all"}
+    )
+    browser.open(daemon.address, fragment)
+    until(lambda: browser.shown("#gate"))
+    assert not browser.is_live()
+    assert browser.faults() == []
+    browser.keep("gate")
+    browser.find("#token").send_keys(daemon.token, Keys.ENTER)
+    until(browser.is_live)
+    assert browser.console() == []
+
+
+def test_what_is_wrong_is_said_in_words(page, daemon):
+    until(lambda: "There is no virtual camera device." in page.text("#route"))
+    assert "modprobe" in page.text("#route")
+    error = "The camera was unplugged."
+    source = {
+        "kind": "webcam",
+        "name": "Logitech C920",
+        "status": "failed",
+        "error": error,
+        "mend": "Plug it in.",
+    }
+    engine = {"status": "restarting", "message": "it ran out of memory", "model": "builtin"}
+    obs = {
+        "status": "failed",
+        "detail": "",
+        "error": "OBS refused the password.",
+        "mend": "Set `obs.password`.",
+    }
+    integrations = {"obs": obs, "hotkeys": {"status": "off"}}
+    daemon.control.overrides = {"source": source, "engine": engine, "integrations": integrations}
+    until(lambda: error in page.text("#route") and "Plug it in." in page.text("#route"))
+    assert "ran out of memory" in page.text("#engine")
+    until(lambda: "OBS refused the password." in page.text("#integrations"))
+    assert "obs.password" in page.text("#integrations")
+    assert "hotkeys: {enabled: true}" in page.text("#integrations")
+    page.keep("faults")
+    page.js("document.getElementById('integrations').scrollIntoView()")
+    page.keep("faults-below")
+    assert page.faults() == []
+    nothing = ("source", "sinks", "engine", "metrics", "uptime_s", "integrations")
+    daemon.control.overrides = dict.fromkeys(nothing)
+    until(lambda: error not in page.text("#route"))
+    page.click('[data-style="neon"]')
+    until(lambda: "Style neon" in page.text("#log"))
+
+
+def test_a_refused_command_is_told(page, daemon):
+    page.click('[data-style="oil"]')
+    until(lambda: daemon.control.state.style.name == "oil")
+    while page.js("return document.getElementById('toast').hidden"):
+        page.click("#undo")
+        time.sleep(0.05)
+    assert "nothing to undo" in page.text("#toast")
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "height", "phone"),
+    [
+        ("desktop", 1440, 900, False),
+        ("small", 1024, 700, False),
+        ("phone", 390, 844, True),
+        ("least", 320, 640, True),
+    ],
+)
+def test_it_fits_every_screen_light_and_dark(page, name, width, height, phone):
+    for dark in (True, False):
+        page.shape(width, height, dark=dark, phone=phone)
+        time.sleep(0.4)
+        assert page.js("return document.documentElement.scrollWidth <= innerWidth")
+        assert page.shown(".panic")
+        outside = page.js(
+            "return [...document.querySelectorAll('main button, main input, main textarea')].filter((e) => {"
+            " const b = e.getBoundingClientRect(); return !e.closest('.tiles, details') && b.width && "
+            "(b.left < -1 || b.right > innerWidth + 1); }).map((e) => e.id || e.className)"
+        )
+        assert outside == []
+        page.keep(f"alone-{name}-{'dark' if dark else 'light'}")
+
+
+def test_the_whole_picture_is_shown_undistorted(page):
+    """At every size of the window the canvas shows all of the picture at its own aspect."""
+    for width, height in ((1440, 900), (1920, 800), (1100, 700), (800, 1200), (390, 844)):
+        page.shape(width, height)
+        time.sleep(0.3)
+        fit = page.js(
+            "const c = document.getElementById('picture'), b = c.getBoundingClientRect();"
+            "const s = document.getElementById('stage').getBoundingClientRect();"
+            "return [getComputedStyle(c).objectFit, b.top >= s.top - 1 && b.bottom <= s.bottom + 1 &&"
+            " b.left >= s.left - 1 && b.right <= s.right + 1, b.width * b.height]"
+        )
+        assert fit[:2] == ["contain", True]
+        assert fit[2] > 50_000
+
+
+def test_who_wants_less_motion_gets_none(page):
+    page.driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    )
+    moving = page.js(
+        "return document.getAnimations().filter((a) => a.playState === 'running')"
+        ".map((a) => a.animationName || 'transition')"
+    )
+    assert moving == []
