@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pipeline.admission import Admission
+from pipeline.carried_paint import CarriedPaint
 from pipeline.conditioning import TextConditioner
 from pipeline.configs import EngineConfig
 from pipeline.consistency import TemporalConsistency
@@ -51,6 +52,7 @@ class Build:
     admissions: LiveAdmission
     similarity: SimilarityFilter
     consistency: TemporalConsistency
+    carried: CarriedPaint
     model: Model
     info: dict[str, Any]
     say: Say
@@ -78,7 +80,7 @@ class Build:
         options = SimilarityOptions.of(state)
         # Frames of a text-to-image clock all look alike.
         self.similarity.options = replace(options, enabled=options.enabled and self.config.pictures)
-        self.consistency.amount = state.steadiness
+        self.consistency.amount = self.carried.amount = state.steadiness
         shape = self._shape_of(state)
         stream = self._made(shape) if shape != self._asked else None
         weights = self._lora_weights(state)
@@ -224,7 +226,7 @@ def build(
         model,
         on_truncated=lambda prompt, dropped: say("warning", f"the prompt is too long; not used: {dropped!r}"),
     )
-    consistency = TemporalConsistency(state.steadiness)
+    consistency, carried = TemporalConsistency(state.steadiness), CarriedPaint(state.steadiness)
     shape = StreamShape.of(state, config.frame_buffer_size, config.canvas, model.vae_scale)
     stream = make_stream(shape, engine, config, consistency, lambda: admissions.seed)
     admissions = LiveAdmission(
@@ -236,7 +238,7 @@ def build(
     similarity = SimilarityFilter()
     guard = None if config.check is None else ContentGuard(find_check(config.check), say)
     runner = Runner(
-        config, camera, styled, engine, stream, admissions, similarity,
+        config, camera, styled, engine, stream, admissions, similarity, carried,
         on_invalid=lambda n: say("warning", f"{n} frames with NaN or infinite values were dropped"),
         guard=guard,
     )  # fmt: skip
@@ -255,7 +257,7 @@ def build(
         asked_for=config.kind != "auto",
     )  # fmt: skip
     made = Build(
-        config, runner, engine, admissions, similarity, consistency, model, info, say, upgrade, shape
+        config, runner, engine, admissions, similarity, consistency, carried, model, info, say, upgrade, shape
     )
     made.apply(state)
     progress("warming up", None)

@@ -57,8 +57,8 @@ class LiveState:
 
     blend: weighted styles painted together; empty means `style` alone. seeds: whose noise is mixed, with weights
     that sum to 1; empty means the styles' own. morph_s: seconds over which the prompt moves from the previous
-    state's to this one. steadiness: see `pipeline.consistency` (0: off). canvas_scale: of the canvas' sides that the
-    model paints on. revision: counts applied commands; frames carry it.
+    state's to this one. steadiness: see `pipeline.consistency` and `pipeline.carried_paint` (0: off). canvas_scale:
+    of the canvas' sides that the model paints on. revision: counts applied commands; frames carry it.
     """
 
     style: Style = field(default_factory=Style)

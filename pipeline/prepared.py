@@ -16,12 +16,16 @@ Pictures = npt.NDArray[np.uint8]
 
 
 class Tag(NamedTuple):
-    """What rides beside a frame's latents. content: where on the camera's canvas its picture lies."""
+    """What rides beside a frame's latents. content: where on the camera's canvas its picture lies.
+
+    camera: the picture [H, W, 3] that was painted, where the painting is steadied by it.
+    """
 
     seq: int
     t_capture: int
     content: Rect | None
     revision: int
+    camera: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 prepare:  newest camera frames → similarity filter → handed over, one deep, newest wins
 denoise:  encode → stream batch → decode; waits for nothing but frames
-publish:  device → host, padding cut off, enlarged to the output's size, written into shared memory
+publish:  device → host, steadied, padding cut off, enlarged to the output's size, written into shared memory
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pipeline.admission import Admission, Emitted
+from pipeline.carried_paint import CarriedPaint
 from pipeline.configs import EngineConfig
 from pipeline.content_guard import ContentGuard
 from pipeline.engine.engine import Engine
@@ -60,6 +61,7 @@ class Runner:
         stream: Stream,
         admissions: LiveAdmission,
         similarity: SimilarityFilter,
+        carried: CarriedPaint,
         *,
         on_invalid: Callable[[int], None],
         guard: ContentGuard | None = None,
@@ -71,6 +73,7 @@ class Runner:
         self._stream = stream
         self._admissions = admissions
         self._filter = similarity
+        self._carried = carried
         self._on_invalid = on_invalid
         self._guard = guard
         self._frames = config.frame_buffer_size
@@ -139,6 +142,10 @@ class Runner:
         """Encode and one call of the stream batch."""
         self._last = stream, prepared, admission
         tags = tuple(tag._replace(revision=admission.revision) for tag in prepared.tags)
+        if self._config.pictures and self._carried.amount > 0:
+            # Copies: the staging memory holds other frames by the time these are painted.
+            pictures = prepared.on(stream.shape.canvas)
+            tags = tuple(t._replace(camera=p.copy()) for t, p in zip(tags, pictures, strict=True))
         return self._engine.step(stream.batch, stream.latents_of(prepared, admission), admission, tags)
 
     def live_frames(self) -> tuple[Pictures, Admission] | None:
@@ -272,6 +279,8 @@ class Runner:
                 due = released + max(0, tag.t_capture - first.t_capture)
                 if (left := due - now_ns()) > 0:
                     self._halt.wait(left / 1e9)
+                if tag.camera is not None:
+                    image = self._carried.steadied(tag.camera, image, emitted.admission)
                 self._write(image, tag)
 
     def _write(self, image: Image, tag: Tag) -> None:

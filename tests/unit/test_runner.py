@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.carried_paint import CarriedPaint
 from pipeline.conditioning import TextContext
 from pipeline.configs import EngineConfig
 from pipeline.engine.pictures import PendingPictures
@@ -86,11 +87,13 @@ class Stand:
             stream.noise_of,
         )
         self.filter = SimilarityFilter()
+        self.carried = CarriedPaint(0.0)
         self.apply(self.state)
         self.invalid: list[int] = []
         self.runner = Runner(
             config, SlotReader(camera_memory, SIZE, bell), SlotWriter(styled_memory, SIZE, out_bell.ring),
-            self.engine, stream, self.admissions, self.filter, on_invalid=self.invalid.append,
+            self.engine, stream, self.admissions, self.filter, self.carried,
+            on_invalid=self.invalid.append,
         )  # fmt: skip
         self.sent = 0
 
@@ -231,6 +234,22 @@ def test_a_frame_that_is_not_finite_is_dropped_and_counted_and_the_next_is_shown
         stand.put(2)
         assert (stand.get().image == 2).all()
         assert stand.runner.counts.invalid == 1
+
+
+def test_a_still_scene_is_shown_steadier_than_it_was_painted():
+    """Here the painting is the picture itself, sensor noise and all."""
+    rng = np.random.default_rng()
+    still = rng.uniform(40, 200, (SIZE.height // 8, SIZE.width // 8, 3)).repeat(8, 0).repeat(8, 1)
+    with Stand() as stand:
+        stand.carried.amount = 0.8
+        shown, taken = [], []
+        for _ in range(16):
+            image = (still + rng.normal(0, 2, still.shape)).round().astype(np.uint8)
+            stand.camera.put(Frame(image, stand.sent, now_ns(), 0))
+            stand.sent += 1
+            taken.append(image)
+            shown.append(stand.get().image.copy())
+    assert np.std(shown[4:], 0).mean() < 0.7 * np.std(taken[4:], 0).mean()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
