@@ -26,6 +26,18 @@ def available(options: IntegrationOptions) -> str | None:
 
 def create(options: Options, control: Control) -> Integration:
     """Not yet running."""
+    from integrations.obs.custom_events import CustomEvents
+    from integrations.obs.follower import Follower
     from integrations.obs.integration import ObsIntegration
+    from integrations.obs.lip_sync import LipSync
+    from integrations.obs.overlay import Overlay
+    from integrations.obs.switches import Switches
 
-    return ObsIntegration(options, control)
+    parts = (
+        Follower(options, control),
+        Switches(options, control),
+        CustomEvents(control),
+        Overlay(options, control),
+        LipSync(options, control),
+    )
+    return ObsIntegration(options, control, parts)

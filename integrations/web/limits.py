@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
+
+from integrations.token_bucket import TokenBucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,6 @@ class Limits:
     refusals_rate: float = 5.0
     refusals_burst: float = 40.0
     event_queue: int = 256
-
-
-class TokenBucket:
-    """`rate` takings a second on average, `burst` at once."""
-
-    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._burst, self._clock = rate, burst, clock
-        self._level = burst
-        self._then = clock()
-
-    def take(self) -> bool:
-        """True, and one less, while there is one left."""
-        now = self._clock()
-        self._level = min(self._burst, self._level + (now - self._then) * self._rate)
-        self._then = now
-        if self._level < 1.0:
-            return False
-        self._level -= 1.0
-        return True
 
 
 class Rates:

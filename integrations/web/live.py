@@ -12,12 +12,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from integrations.commands import to_json
 from integrations.control import Control
+from integrations.token_bucket import TokenBucket
 from integrations.web.auth import same_secret
-from integrations.web.body import parse_json, read_command, to_json
+from integrations.web.body import parse_json, read_command
 from integrations.web.errors import RefusedError, error_body
 from integrations.web.hub import Hub, Listener
-from integrations.web.limits import Limits, Seats, TokenBucket
+from integrations.web.limits import Limits, Seats
 from pipeline.errors import PhospheneError
 from pipeline.messages import to_dict
 

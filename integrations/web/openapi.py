@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from integrations.commands import command_adapter
 from integrations.web import openapi_live
-from integrations.web.body import command_adapter
 from integrations.web.openapi_parts import (
     ADDRESSES,
     APPLIED,

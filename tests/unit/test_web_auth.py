@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
+from integrations.commands import COMMANDS, LARGEST_INT
+from integrations.token_bucket import TokenBucket
 from integrations.web.auth import StreamKey, load_secret, same_secret
-from integrations.web.body import COMMANDS, LARGEST_INT, parse_json, read_command
+from integrations.web.body import parse_json, read_command
 from integrations.web.controls import controls
 from integrations.web.errors import RefusedError
 from integrations.web.guard import Guard, host_name
 from integrations.web.hub import Hub
-from integrations.web.limits import Limits, Rates, Seats, TokenBucket
+from integrations.web.limits import Limits, Rates, Seats
 from integrations.web.prometheus import metrics_text
 from pipeline.errors import PhospheneError
 from pipeline.messages import Event, LiveState, SetPrompt, SetStyle, Style, to_dict

@@ -219,7 +219,8 @@ class ObsStudio:
         left_out = ("WAYLAND_DISPLAY", "XAUTHORITY")
         nowhere = "unix:path=/nonexistent"
         return {
-            **{key: value for key, value in os.environ.items() if key not in left_out},
+            # OpenCV, where this process has loaded it, sends every Qt program to its own plugins
+            **{k: v for k, v in os.environ.items() if k not in left_out and not k.startswith("QT_")},
             "DISPLAY": self._display,
             "HOME": str(self.folder / "home"),
             "XDG_CONFIG_HOME": str(self.settings_home),
