@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.faults import campaign, process_faults, scenes
+from tests.faults import campaign, front_faults, process_faults, scenes
 
 
 def main() -> int:
@@ -26,7 +26,11 @@ def main() -> int:
     parser.add_argument("--only", default="", help="part of a fault's name")
     arguments = parser.parse_args()
     outcomes: list[campaign.Outcome] = []
-    faults = [fault for fault in process_faults.FAULTS if arguments.only.lower() in fault.name.lower()]
+    faults = [
+        fault
+        for fault in (*process_faults.FAULTS, *front_faults.FAULTS)
+        if arguments.only.lower() in fault.name.lower()
+    ]
     with tempfile.TemporaryDirectory() as folder, scenes.painted_bars(Path(folder) / "home") as scene:
         for _ in range(arguments.times):
             for fault in faults:

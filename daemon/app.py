@@ -17,6 +17,7 @@ from daemon import panic_mark, places
 from daemon.camera_view import CameraView
 from daemon.choice import Choice
 from daemon.control import ControlHub
+from daemon.demand import Demand
 from daemon.equipment import LiveEquipment
 from daemon.exit_codes import ExitCode
 from daemon.integration_threads import IntegrationThreads
@@ -26,6 +27,7 @@ from daemon.roles import Roles
 from daemon.service.notify import Notifier
 from daemon.settings import Loaded, Settings
 from daemon.sink_thread import SinkThread
+from daemon.sleep_watch import SleepWatch
 from daemon.status import status_of
 from daemon.style_bank import StyleBank
 from daemon.style_pictures import StylePictures
@@ -74,6 +76,10 @@ class Host:
         self.playlist = Playlist(settings.playlist, self.control, self.control.emit)
         self.control.on_playlist = self.playlist.do
         self._outlook = Outlook()
+        self.demand = Demand()
+        self.demand.look(settings.activate, ())
+        self._computer_sleeps = False
+        self._sleep_watch = SleepWatch(self._computer_sleep, self.control.emit)
         self._effects: queue.SimpleQueue[LiveState | None] = queue.SimpleQueue()
         self._effects_thread = threading.Thread(target=self._carry_out, name="effects", daemon=True)
         self._output = OutputFormat(settings.output.size, settings.output.fps)
@@ -107,9 +113,10 @@ class Host:
         self._look()
         for sink in self.sinks:
             sink.start()
-        self.roles.start()
+        self.roles.start(asleep=self.demand.asleep)
         self.camera_view.start()
         self._effects_thread.start()
+        self._sleep_watch.start()
         self.playlist.start()
         done = asyncio.create_task(self._until_done(seconds, frames))
         page = asyncio.create_task(self._page(on_address))
@@ -175,6 +182,7 @@ class Host:
     async def _until_done(self, seconds: float | None, frames: int | None) -> None:
         deadline = time.monotonic() + seconds if seconds is not None else None
         while not self.stopping.is_set() and not self._asked_to_stop:
+            self._sleep_or_wake()
             self.roles.watch()
             self.integrations.watch()
             self.pictures.watch(self.roles.engine.facts.status == "ready")
@@ -207,6 +215,23 @@ class Host:
         for sink in self.sinks:
             sink.join(max(0.0, deadline - time.monotonic()))
 
+    def _sleep_or_wake(self) -> None:
+        """`activate: on_demand`: the slow part follows on the thread of effects."""
+        if not self.demand.look(self.settings.activate, self.sinks):
+            return
+        asleep = self.demand.asleep
+        who = ", ".join(self.demand.consumers)
+        said = "nobody watches: the camera is closed" if asleep else f"awake for {who or 'everybody'}"
+        self.control.emit(Event("source", said, {"status": "asleep" if asleep else "starting"}))
+        self._effects.put(self.control.state)
+
+    def _computer_sleep(self, sleeps: bool) -> None:
+        """Before the computer sleeps: the camera is closed when this returns. After: it is opened again."""
+        self._computer_sleeps = sleeps
+        said = "the computer goes to sleep: the camera is closed" if sleeps else "the computer is awake again"
+        self.control.emit(Event("source", said, {"status": "asleep" if sleeps else "starting"}))
+        self.roles.apply(self.control.state, asleep=sleeps or self.demand.asleep)
+
     def _ping(self) -> None:
         """The service manager's watchdog hears from us only while every open sink sends."""
         for sink in self.sinks:
@@ -232,7 +257,7 @@ class Host:
             if panic != (panic := state.mode is Mode.PANIC):
                 self._keep_panic(panic)
             try:
-                self.roles.apply(state)
+                self.roles.apply(state, asleep=self.demand.asleep or self._computer_sleeps)
             except Exception:  # the next command must still be carried out, a panic above all
                 log.exception("revision %d was not carried out", state.revision)
 
@@ -299,7 +324,14 @@ class Host:
     def _sink(self, choice: Choice) -> SinkThread:
         styled, raw = self.roles.styled, self.roles.raw
         view = View(self.settings.output.size, styled.reader(), raw.reader, lambda: self._outlook)
-        return SinkThread(choice.kind, self._sink_maker(choice), view, self._output, self.control.emit)
+        return SinkThread(
+            choice.kind,
+            self._sink_maker(choice),
+            view,
+            self._output,
+            self.control.emit,
+            asleep=lambda: self.demand.asleep,
+        )
 
     def _sink_maker(self, choice: Choice) -> Callable[[OutputFormat], Sink]:
         if choice.kind == "preview":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,7 @@ from pipeline.source import SourceInfo
 STALL_S: Final = 1.5  # a camera that has delivered and then gives nothing for so long is opened again
 FIRST_PICTURE_S: Final = 8.0  # a camera that has been opened and never gave a picture
 SILENCE_S: Final = 10.0  # a process whose listening thread says nothing for so long is stuck or stopped
+ASLEEP_S: Final = 1.0  # for a process to close the camera when nobody watches
 SLOW_SHARE: Final = 0.5  # of the promised rate; below it the camera is called slow
 SLOW_AFTER_S: Final = 4.0  # a camera that wakes in the dark takes a while to find its rate
 
@@ -56,9 +58,9 @@ class CaptureSide:
         self._pictures = 0
         self._age_s: float | None = None
         self._slow_since: float | None = None
-        self.role = Supervised(
-            "capture", launch, self._hello, self._hear, self._down, CAPTURE, silence_s=SILENCE_S
-        )
+        self._asleep = False
+        self._closed = threading.Event()
+        self.role = Supervised("capture", launch, self._hello, self._hear, self._down, CAPTURE)
 
     def adopt(self, settings: Settings, *, restart: bool, wait_s: float) -> None:
         """Take reloaded settings; with `restart`, open the source anew with them."""
@@ -68,15 +70,33 @@ class CaptureSide:
             self.facts = SourceFacts(settings.source.kind)
             self.role.restart(wait_s)
 
-    def open(self) -> None:
-        """Open the camera, if it is not."""
-        if self.facts.status == "closed":
-            self._set(status="starting")
+    def open(self, *, asleep: bool = False) -> None:
+        """Open the camera, if it is not; or, asleep, have a process ready that opens it within a moment."""
+        if asleep and not self._asleep:
+            self._fall_asleep()
+        elif not asleep:
+            if self.facts.status in ("closed", "asleep"):
+                self._set(status="starting", error=None)
+            if self._asleep:
+                self._asleep = False
+                self.role.send({"do": "sleep", "on": False})
         self.role.start()
+
+    def _fall_asleep(self) -> None:
+        """The process closes the camera and stays; one that does not say so in time is ended, which closes it too."""
+        self._asleep = True
+        self._set(status="asleep", error=None, slow=None)
+        if self.role.pid is None:
+            return
+        self._closed.clear()
+        self.role.send({"do": "sleep", "on": True})
+        if not self._closed.wait(ASLEEP_S):
+            self.role.kill_for("it did not close the camera", cause="hang", waiting=True)
 
     def close(self, wait_s: float) -> None:
         """Close the camera, whatever it does; closed when this returns."""
         self.role.pause(wait_s)
+        self._asleep = False
         self._set(status="closed", error=None, slow=None)
 
     def use_canvas(self, canvas: Size) -> None:
@@ -90,7 +110,7 @@ class CaptureSide:
 
     def watch(self) -> None:
         """The watchdog's tick: by the age of what was delivered, not by the life of a thread."""
-        self.role.kill_if_silent()
+        self.role.kill_if_silent(SILENCE_S)
         if self.facts.status != "open":
             return
         limit_s = FIRST_PICTURE_S if self._age_s is None else STALL_S
@@ -137,7 +157,7 @@ class CaptureSide:
             fit=settings.output.fit,
         )
         self._pictures, self._age_s = 0, None
-        return {"do": "start", "config": to_json(config), "raw": self._raw()}
+        return {"do": "start", "config": to_json(config), "raw": self._raw(), "asleep": self._asleep}
 
     def _hear(self, message: Message) -> None:
         say = message["say"]
@@ -145,6 +165,10 @@ class CaptureSide:
             self._count(message)
         elif say == "opened":
             self._opened(message["info"])
+        elif say == "asleep":
+            self._closed.set()
+            if self._asleep:
+                self._set(status="asleep", error=None, slow=None)
         elif say == "failed":
             said = self.facts.error == message["message"]
             self._set(status="failed", error=message["message"], mend=message["mend"], slow=None)
@@ -169,6 +193,7 @@ class CaptureSide:
             self.facts = replace(self.facts, detail=detail)
 
     def _opened(self, info: dict[str, Any]) -> None:
+        self.role.well()
         self._options = self._same_again(info)
         self._age_s = None
         self._set(

@@ -21,6 +21,7 @@ from pipeline.messages import Event, LiveState, to_dict
 from pipeline.metrics import Rate
 
 SILENCE_S: Final = 10.0  # a process whose listening thread says nothing for so long is stuck or stopped
+LOADING_SILENCE_S: Final = 90.0  # importing PyTorch keeps the interpreter for itself, on a slow disk for long
 HANG_S: Final = 10.0  # one call of the denoiser
 INVALID_S: Final = 3.0  # of NaN and nothing else: the weights or the buffers are spoilt
 
@@ -57,9 +58,7 @@ class EngineSide:
         )
         self._steps_down = 0
         self._kernel_kills = 0
-        self.role = Supervised(
-            "engine", launch, self._hello, self._hear, self._down, ENGINE, silence_s=SILENCE_S
-        )
+        self.role = Supervised("engine", launch, self._hello, self._hear, self._down, ENGINE)
 
     def config(self) -> EngineConfig:
         """As set, made smaller as often as memory ran out."""
@@ -70,7 +69,7 @@ class EngineSide:
 
     def watch(self) -> None:
         """The watchdog's tick."""
-        self.role.kill_if_silent()
+        self.role.kill_if_silent(SILENCE_S if self.facts.status == "ready" else LOADING_SILENCE_S)
         if self.facts.status != "ready":
             return
         limit_s = max(HANG_S, 5 * self.interval_s)
@@ -100,6 +99,7 @@ class EngineSide:
             data = {"message": message["message"], "fraction": message["fraction"]}
             self._emit(Event("progress", message["message"], data))
         elif say == "ready":
+            self.role.well()
             info = message["info"]
             self._set(status="ready", message="", progress=None, info=info, error=None, mend=None)
             text = f"engine ready: {info.get('detail', '')}"

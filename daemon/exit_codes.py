@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     NO_MARK = 9  # marked: the file does not carry the invisible mark
     WARNINGS = 10  # doctor: it will run, with something missing
     PROBLEMS = 11  # doctor: it will not run as configured
+    ADDRESS = 12  # the page cannot listen at its address
     INTERRUPTED = 130  # Ctrl-C
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 import re
@@ -65,17 +66,47 @@ class _Stderr(logging.Handler):
     """Writes to whatever `sys.stderr` is at that moment (the status line borrows it)."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # a full disk, a closed terminal: whoever logs must not fail
+            print(self.format(record), file=sys.stderr, flush=True)
+
+
+class _File(logging.handlers.RotatingFileHandler):
+    """A full disk loses lines and nothing else: said once on standard error, until lines can be written again."""
+
+    failing = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        failed_before, self._failed = self.failing, False
+        super().emit(record)
+        self.failing = self._failed
+        if failed_before and not self.failing:
+            _say(f"the log {self.baseFilename} is written again")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 its name in the standard library
+        self._failed = True
+        if not self.failing:
+            _say(
+                f"the log {self.baseFilename} cannot be written: {sys.exc_info()[1]}; everything else goes on"
+            )
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(f"WARNING: {text}", file=sys.stderr, flush=True)
 
 
 def set_up(level: str, redact: Redact, file: Path, *, to_stderr: bool) -> None:
     """Send the log to `file` (mode 0600, rotated at 5 MB, three kept), and to standard error where asked."""
-    file.touch(mode=0o600, exist_ok=True)
-    to_file = logging.handlers.RotatingFileHandler(
-        file, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8"
-    )
-    to_file.setFormatter(logging.Formatter(FORMAT))
-    handlers: list[logging.Handler] = [to_file]
+    handlers: list[logging.Handler] = []
+    try:
+        file.touch(mode=0o600, exist_ok=True)
+        to_file = _File(file, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8")
+        to_file.setFormatter(logging.Formatter(FORMAT))
+        handlers.append(to_file)
+    except OSError as error:
+        _say(f"the log {file} cannot be written: {error.strerror}; everything else goes on")
     if to_stderr:
         stderr = _Stderr()
         stderr.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))

@@ -42,6 +42,10 @@ def _words(state: LiveState, source: SourceFacts, engine: EngineFacts) -> tuple[
         return "Camera off", "Panic is on. The camera is closed until another mode is chosen."
     if source.status in ("failed", "stalled", "given up"):
         return "No picture from the camera", source.error or ""
+    if source.status == "asleep":
+        return "Asleep", "Nobody is watching, and the camera is closed."
+    if source.status == "starting" and engine.status == "ready":
+        return "One moment", "The camera is being opened."
     if source.status == "ended":
         return "The end", f"{source.name} is over."
     if engine.status in ("failed", "given up"):

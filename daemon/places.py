@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from daemon.exit_codes import AlreadyRunning
 from pipeline.errors import PhospheneError
+
+log = logging.getLogger(__name__)
 
 NAME = "phosphene"
 
@@ -225,6 +228,15 @@ def announce(address: str) -> None:
 
 
 def _write(folder: Path, run: Running) -> None:
+    """The lock alone decides who runs: a full disk costs the other commands their way to it, and not the picture."""
     temporary = folder / "run.json.new"
-    temporary.write_text(json.dumps(asdict(run)) + "\n", "utf-8")
-    os.replace(temporary, folder / "run.json")
+    try:
+        temporary.write_text(json.dumps(asdict(run)) + "\n", "utf-8")
+        os.replace(temporary, folder / "run.json")
+    except OSError as error:
+        log.error(
+            "%s cannot be written: %s; other commands do not find this daemon until it is started again",
+            folder / "run.json", error.strerror,
+        )  # fmt: skip
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -18,7 +18,7 @@ from typing import Final
 class Policy:
     """Seconds before try n: first · factor^(n − 1), at most `most`, ± 10 % so that parts do not move in step.
 
-    A run of `calm_s` makes the next failure the first one. limit: faults in a row until it is given up.
+    A run that went well for `calm_s` makes the next failure the first one. limit: faults in a row until it is given up.
     """
 
     first_s: float
@@ -34,8 +34,8 @@ class Policy:
 
 
 CAPTURE: Final = Policy(first_s=0.1, most_s=2.0, limit=12)
-ENGINE: Final = Policy(first_s=0.2, most_s=30.0, limit=8)
-"""About a minute of trying."""
+ENGINE: Final = Policy(first_s=0.2, most_s=30.0, limit=8, calm_s=30.0)
+"""About a minute of trying; a call that hangs is noticed after ten seconds, and is not calm."""
 SINK: Final = Policy(first_s=0.5, most_s=2.0, limit=12)
 """A device that is there again is taken within `most_s`: below the three seconds that a viewer may wait."""
 
@@ -48,9 +48,9 @@ class Attempts:
         self._failures = 0
         self._faults = 0
 
-    def failed(self, ran_s: float, *, waiting: bool = False) -> float | None:
-        """A run of `ran_s` seconds has failed: seconds to wait before the next one, None: give it up."""
-        if ran_s > self._policy.calm_s:
+    def failed(self, well_s: float, *, waiting: bool = False) -> float | None:
+        """A run that went well for `well_s` seconds has failed: seconds to wait before the next; None: give it up."""
+        if well_s > self._policy.calm_s:
             self.reset()
         self._failures += 1
         if not waiting:

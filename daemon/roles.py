@@ -56,11 +56,12 @@ class Roles:
 
     # ------------------------------------------------------------ life
 
-    def start(self) -> None:
+    def start(self, *, asleep: bool = False) -> None:
+        """asleep: see `daemon.demand`; the model is loaded all the same."""
         if self._state().mode is Mode.PANIC:
             self.capture.close(0.0)
         else:
-            self.capture.open()
+            self.capture.open(asleep=asleep)
         self.engine.role.start()
 
     def stop(self) -> None:
@@ -77,13 +78,14 @@ class Roles:
             ring.close()
         self._bell.close()
 
-    def apply(self, state: LiveState) -> None:
-        """Open or close the camera and the raw pictures as a state's mode asks; send it on. Blocks up to END_S."""
+    def apply(self, state: LiveState, *, asleep: bool = False) -> None:
+        """Open or close the camera and the raw pictures as a state's mode and the demand ask; send it on. Blocks up to
+        END_S."""
         with self._lock:
             if state.mode is Mode.PANIC:
                 self.capture.close(END_S)
             else:
-                self.capture.open()
+                self.capture.open(asleep=asleep)
             self.capture.allow_raw()
         self.engine.role.send({"do": "state", "state": to_dict(state)})
 

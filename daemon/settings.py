@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from daemon.choice import Choice, SinkChoice, SourceChoice
 from daemon.config_errors import KeyPath, Origin, did_you_mean
+from daemon.demand import Activate
 from daemon.ladder import OnFault
 from daemon.playlist_settings import PlaylistSettings
 from daemon.privacy_settings import BadgeSettings, SafetySettings
@@ -166,6 +167,11 @@ class Settings(Options):
     denoiser: DenoiserSettings = setting({}, "the stream batch", applies="rebuild")
     similarity: SimilaritySettings = setting({}, "when not to paint a frame again", applies="live")
     engine: EngineSettings = setting({}, "how and where a step is executed", applies="rebuild")
+    activate: Activate = setting(
+        "always",
+        "on_demand: camera closed and model idle while no program streams and nobody looks; always: open",
+        applies="live",
+    )
     on_fault: OnFault = setting(
         "slate",
         "shown after a fault: slate (a card with the reason), blur, or raw (your real face)",

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 STUCK_S: Final = 5.0
 REVIVE_LOOK_S: Final = 0.2
+ASLEEP_S: Final = 0.5  # between two pictures while nobody looks: devices stay fed, and faults are noticed
 
 GAP_MS: Final = 100.0  # what a viewer may wait for the next picture, or two intervals where those are longer
 
@@ -39,13 +40,16 @@ class SinkThread(threading.Thread):
         output: OutputFormat,
         emit: Callable[[Event], None],
         policy: Policy = SINK,
+        asleep: Callable[[], bool] = lambda: False,
     ) -> None:
+        """asleep: whether nobody looks at any sink (see `daemon.demand`): a picture now and then is enough."""
         super().__init__(name=f"sink-{kind}", daemon=True)
         self.kind = kind
         self._create = create
         self._view = view
         self._output = output
         self._emit = emit
+        self._asleep = asleep
         self._attempts = Attempts(policy)
         self._halt = threading.Event()
         self._revived = threading.Event()
@@ -91,6 +95,12 @@ class SinkThread(threading.Thread):
             "gap_ms": {**percentiles(self.gap_ms), "longest": round(self.longest_gap_ms, 1)},
             "gaps": self.gaps,
         }
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody consumes pictures of this sink now. One that is not open has nobody."""
+        sink = self._sink
+        return sink is not None and bool(getattr(sink, "watched", sink.wanted))
 
     def _status(self) -> str:
         if self._sink is not None:
@@ -176,7 +186,10 @@ class SinkThread(threading.Thread):
         last_sent = 0
         last_number = -1
         while not self._halt.is_set():
-            if sink.wanted:
+            idle = self._asleep() and (now_ns() - self._sent_at) / 1e9 < ASLEEP_S
+            if idle:
+                last_sent = 0  # that gap was nobody's
+            if sink.wanted and not idle:
                 frame, self.rung = self._view.now()
                 began = now_ns()
                 sink.send(frame)

@@ -50,6 +50,11 @@ def status_of(host: Host) -> dict[str, Any]:
             "restart_causes": dict(painter.role.causes),
         },
         "sinks": sinks,
+        "demand": {
+            "activate": host.settings.activate,
+            "asleep": host.demand.asleep,
+            "consumers": list(host.demand.consumers),
+        },
         "metrics": {
             "fps_in": round(capture.fps.per_second(), 2),
             "fps_engine": round(painter.fps.per_second(), 2),

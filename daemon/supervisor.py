@@ -170,8 +170,7 @@ class Supervised:
 
     name: for people. launch: makes one run. hello: the first message of every run (the whole configuration and
     the newest state). on_message: called on the watching thread. on_down: called there with the reason of every
-    end that was not asked for; the second argument says that the role is given up. silence_s: a role that says
-    nothing for so long is killed.
+    end that was not asked for; the second argument says that the role is given up.
     """
 
     def __init__(
@@ -182,15 +181,12 @@ class Supervised:
         on_message: Callable[[Message], None],
         on_down: Callable[[str, bool], None],
         policy: Policy,
-        *,
-        silence_s: float = 10.0,
     ) -> None:
         self.name = name
         self._launch = launch
         self._hello = hello
         self._on_message = on_message
         self._on_down = on_down
-        self._silence_s = silence_s
         self._attempts = Attempts(policy)
         self._wanted = threading.Event()
         self._quit = threading.Event()
@@ -199,6 +195,7 @@ class Supervised:
         self._heard = time.monotonic()
         self._killed_for = self._cause = ""
         self._waits_for_world = False
+        self._well_since: float | None = None
         self.given_up = False
         self.restarts = 0
         self.causes: Counter[str] = Counter()  # of the restarts, in few words that hold no figures
@@ -257,11 +254,15 @@ class Supervised:
         if (run := self._run) is not None:
             run.send(message)
 
-    def kill_if_silent(self) -> None:
-        """The watchdog's tick: a role that has said nothing for `silence_s` is killed, and so restarted."""
-        if self._run is not None and self.silent_s > self._silence_s:
+    def well(self) -> None:
+        """This run does what it is for, from now on: failures are counted anew once that has lasted a while."""
+        self._well_since = time.monotonic()
+
+    def kill_if_silent(self, limit_s: float) -> None:
+        """The watchdog's tick: a role that has said nothing for `limit_s` is killed, and so restarted."""
+        if self._run is not None and self.silent_s > limit_s:
             self._heard = time.monotonic()
-            self.kill_for(f"said nothing for {self._silence_s:g} s", cause="silent")
+            self.kill_for(f"said nothing for {limit_s:g} s", cause="silent")
 
     def forgive_silence(self) -> None:
         """The host itself has slept: what the role said meanwhile is still to be read."""
@@ -286,20 +287,23 @@ class Supervised:
                 if not self._wanted.is_set() or self.given_up:
                     self._change.wait(1.0)
                     continue
-            began = time.monotonic()
+            self._well_since = None
             outcome = self._live()
             if not self._wanted.is_set() or self._quit.is_set():
                 self._attempts.reset()
                 continue
             reason, self._killed_for = self._killed_for or outcome, ""
             waiting, self._waits_for_world = self._waits_for_world, False
-            wait_s = self._attempts.failed(time.monotonic() - began, waiting=waiting)
+            wait_s = self._attempts.failed(self._well_s(), waiting=waiting)
             self.restarts += 1
             self.causes[self._cause or outcome] += 1
             self._cause = ""
             self.given_up = wait_s is None
             self._on_down(reason, self.given_up)
             self._quit.wait(wait_s or 0.0)
+
+    def _well_s(self) -> float:
+        return 0.0 if self._well_since is None else time.monotonic() - self._well_since
 
     def _live(self) -> str:
         """One run from its launch to its end; what ended it, in words. Never raises: this thread must not end."""

@@ -23,6 +23,7 @@ from pipeline.slot import SlotWriter
 from pipeline.source import Picture, Source, SourceInfo
 
 REPORT_S: Final = 0.25
+LOOK_S: Final = 0.2
 RETRY_S: Final = (0.25, 0.5, 1.0)  # the last one repeats
 
 EXIT_STOPPED: Final = 0
@@ -44,6 +45,8 @@ def run_capture(channel: Channel, camera: SlotWriter, raw: SlotWriter) -> int:
     config = from_json(CaptureConfig, hello["config"])
     role = _Capture(channel, config, camera, raw)
     role.raw_wanted = bool(hello.get("raw"))
+    if hello.get("asleep"):
+        role.awake.clear()
     listener = threading.Thread(target=role.listen, name="capture-listen", daemon=True)
     listener.start()
     try:
@@ -60,6 +63,8 @@ class _Capture:
         self._raw = raw
         self.raw_wanted = False
         self.halt = threading.Event()
+        self.awake = threading.Event()  # cleared: the source is closed until somebody watches
+        self.awake.set()
         self._source: Source | None = None
         self._pictures = 0
         self._times = StageTimes("capture")
@@ -79,6 +84,8 @@ class _Capture:
                 self.halt.set()
             elif message["do"] == "raw":
                 self.raw_wanted = bool(message["on"])
+            elif message["do"] == "sleep":
+                (self.awake.clear if message["on"] else self.awake.set)()
             elif message["do"] == "canvas":
                 self._config = replace(self._config, canvas=Size(*message["size"]))
 
@@ -100,6 +107,13 @@ class _Capture:
         options = kind.Options.model_validate(self._config.options)
         attempt = 0
         while not self.halt.is_set():
+            if not self.awake.is_set():
+                self._last_ns = None
+                self._channel.send({"say": "asleep"})
+                while not (self.awake.wait(LOOK_S) or self.halt.is_set()):
+                    continue
+                attempt = 0
+                continue
             try:
                 source = self._source = kind.create(options)
             except PhospheneError as error:
@@ -111,6 +125,8 @@ class _Capture:
                 if self._read(source, look_of(options)):
                     self._channel.send({"say": "ended"})
                     return EXIT_ENDED
+            if not self.awake.is_set():
+                continue
             self.halt.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             attempt += 1
         return EXIT_STOPPED
@@ -118,7 +134,7 @@ class _Capture:
     def _read(self, source: Source, look: Look) -> bool:
         """Publish pictures until told to stop, until the source fails, or until its end: True."""
         try:
-            while not self.halt.is_set():
+            while not self.halt.is_set() and self.awake.is_set():
                 picture = source.read()
                 if picture is None:
                     return True

@@ -29,6 +29,9 @@ class Sink(Protocol):
         """False while nobody looks (a page with no viewer): `send` is then skipped and costs nothing."""
         ...
 
+    # A sink that can tell whether anybody looks has `watched` too (see `pipeline.sinks.virtual_camera`); where there is
+    # none, `wanted` says it.
+
     def send(self, frame: Frame) -> None:
         """Publish one frame: `frame.image` has exactly the format's size. Repeats of a frame are normal.
 

@@ -67,7 +67,7 @@ class Daemon:
             assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def http(self, path: str, body: Any = None, timeout_s: float = 5.0) -> Any:
+    def http(self, path: str, body: Any = None, timeout_s: float = 5.0, method: str | None = None) -> Any:
         """The daemon's own API, as its page uses it: costs no process. Raises OSError while it does not answer."""
         run = json.loads((self.home / "runtime" / "phosphene" / "run.json").read_text())
         token = (self.home / "state" / "phosphene" / "token").read_text().strip()
@@ -75,9 +75,11 @@ class Daemon:
             f"http://127.0.0.1:{run['port']}{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-            return json.load(answer)
+            data = answer.read()
+            return json.loads(data) if data else None
 
     def submit(self, **command: Any) -> None:
         """One command, over HTTP."""

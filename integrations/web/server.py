@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -155,14 +155,20 @@ class Server(uvicorn.Server):
         self._on_started()
 
 
+class CannotListenError(PhospheneError):
+    """The page's address is not to be had."""
+
+    code: Final = 12  # daemon.exit_codes.ExitCode.ADDRESS
+
+
 def listen(host: str, port: int) -> socket.socket:
-    """A bound TCP socket. Raises PhospheneError when that is not possible."""
+    """A bound TCP socket. Raises CannotListenError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise PhospheneError(
+        raise CannotListenError(
             f"The web page cannot listen on {host!r}: {error.strerror}.", "Set `web.host`, as in 127.0.0.1."
         ) from error
     bound = socket.socket(family, kind, protocol)
@@ -177,7 +183,7 @@ def listen(host: str, port: int) -> socket.socket:
         bound.setblocking(False)
     except OSError as error:
         bound.close()
-        raise PhospheneError(
+        raise CannotListenError(
             f"The web page cannot listen on {host} port {port}: {error.strerror}.",
             "Set `web.port` to another port, or to 0 for any free one; `phosphene status` shows whether the "
             "daemon already runs.",
@@ -189,7 +195,7 @@ async def serve(app: Starlette, host: str, port: int, on_bound: Callable[[int], 
     """Serve until cancelled; then every stream ends and the port is free within a second.
 
     port: 0 takes any free one. on_bound: called with the real port once requests are answered.
-    Raises PhospheneError at once when it cannot listen there.
+    Raises CannotListenError at once when it cannot.
     """
     bound = listen(host, port)
     limits: Limits = app.state.limits

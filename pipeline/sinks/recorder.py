@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import shutil
 import threading
@@ -97,6 +98,24 @@ class _Shown(NamedTuple):
     time_ns: int
 
 
+class _WholeWrites:
+    """A file for PyAV, which by itself keeps the descriptor of one whose first write has failed, and takes a write that
+    the disk cut short for a whole one. Every write reaches the system at once, or raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self.seek, self.tell = self._file.seek, self._file.tell
+
+    def write(self, data: bytes) -> int:
+        self._file.write(data)
+        self._file.flush()
+        return len(data)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what a full disk has not taken
+            self._file.close()
+
+
 class Recorder:
     """Variable frame rate: repeats of a picture are not encoded again, but at least one picture a second is.
 
@@ -122,18 +141,22 @@ class Recorder:
         self._picture: tuple[int, int, int] | None = None
         self._last_ns = 0
         self._start_ns = 0
+        self._stored = False  # whether anything of it has reached the file
         self._closed = False
+        self._container: Any = None
+        self._file = _WholeWrites(self.path)
         try:
             name = _encoder(options.encoder)
             hybrid = av.library_versions["libavformat"] >= (61, 7, 0)
             # hybrid_fragmented keeps a place at the front and writes the index there at the end
             flags = "+hybrid_fragmented" if hybrid else "frag_keyframe+empty_moov+default_base_moof"
-            self._container: Any = av.open(
-                str(self.path), "w", format="mp4", options={"movflags": flags, "flush_packets": "1"}
+            self._container = av.open(
+                self._file, "w", format="mp4", options={"movflags": flags, "flush_packets": "1"}
             )
             self._stream = _stream(self._container, name, options, output)
             self._stream.codec_context.open()
         except (av.FFmpegError, OSError) as error:
+            self._file.close()
             self.path.unlink(missing_ok=True)
             raise SinkError(
                 f"recorder: {self.path} cannot be recorded to: {error}", "try another encoder"
@@ -172,8 +195,9 @@ class Recorder:
             except queue.Full:
                 continue
         self._thread.join()
-        if not self.written:
-            self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if not self._stored:  # also on a full disk, where every try would leave an empty file
+                self.path.unlink()
 
     def _encode_all(self) -> None:
         import av
@@ -187,6 +211,7 @@ class Recorder:
                 self._encode(_Shown(last.image, now_ns()))  # the last picture lasts until the recording ends
             if last is not None:
                 self._container.mux(self._stream.encode())
+                self._stored = True
         except (av.FFmpegError, OSError) as error:
             self._error = self._why(error)
         finally:
@@ -194,6 +219,7 @@ class Recorder:
                 self._container.close()
             except (av.FFmpegError, OSError) as error:
                 self._error = self._error or self._why(error)
+            self._file.close()
 
     def _encode(self, shown: _Shown) -> None:
         import av
@@ -205,6 +231,7 @@ class Recorder:
         frame.time_base = self._stream.codec_context.time_base
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
+            self._stored = True
         self.written += 1
 
     def _why(self, error: Exception) -> SinkError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import SinkError
 from pipeline.frame import Frame
@@ -11,6 +11,9 @@ from pipeline.options import Options as BaseOptions
 from pipeline.options import setting
 from pipeline.sink import OutputFormat
 from pipeline.sinks._i420 import I420
+
+if TYPE_CHECKING:
+    from pipeline.sinks._loopback_readers import Readers
 
 ARGUMENT: Final = "device"
 
@@ -62,12 +65,29 @@ class VirtualCamera:
             raise
         self.detail = f"{path}, I420 {output.size} at {output.fps:g} fps{through}"
         self.written = 0
+        self._path = path
+        self._readers: Readers | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody streams from the device. The first call begins to watch it, and is True."""
+        if self._readers is None:
+            from pipeline.sinks._loopback_readers import Readers
+
+            try:
+                self._readers = Readers(self._path)
+            except OSError:
+                return True  # it cannot be asked: somebody may be looking
+            return True
+        return self._readers.streaming
 
     def send(self, frame: Frame) -> None:
         self._camera.send(self._i420(frame.image).reshape(-1))
         self.written += 1
 
     def close(self) -> None:
+        if self._readers is not None:
+            self._readers.close()
         self._camera.close()
 
 

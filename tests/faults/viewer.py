@@ -101,6 +101,17 @@ class Viewer(ABC, threading.Thread):
         assert self.newest is not None
         return self.newest
 
+    def until_slate_after(self, act: Any) -> float:
+        """Seconds from before `act` to the first card that was read."""
+        self.mark()
+        began = time.monotonic()
+        act()
+        while not self.slates:
+            assert time.monotonic() < began + 10, "no card within 10 s"
+            time.sleep(0.001)
+        self.before_slate = self.total - self.slates
+        return time.monotonic() - began
+
     def until(self, condition: Any, seconds: float) -> float:
         """Wait for a picture that meets `condition`; seconds it took."""
         began = time.monotonic()

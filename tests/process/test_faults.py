@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
-from tests.faults import campaign, process_faults, scenes
+from tests.faults import campaign, fake_logind, process_faults, scenes
+from tests.faults.viewer import is_slate
 
 NAMES = (
     "capture killed (SIGKILL)",
@@ -24,8 +27,23 @@ BUSY_S = 0.5
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[campaign.Scene]:
-    with scenes.painted_bars(tmp_path_factory.mktemp("faults") / "home") as made:
+def logind() -> Iterator[fake_logind.FakeLogind | None]:
+    if shutil.which("dbus-daemon") is None:
+        yield None
+        return
+    with fake_logind.private_bus() as address:
+        made = fake_logind.FakeLogind(address)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def scene(
+    tmp_path_factory: pytest.TempPathFactory, logind: fake_logind.FakeLogind | None
+) -> Iterator[campaign.Scene]:
+    home = tmp_path_factory.mktemp("faults") / "home"
+    bus = logind.address if logind else "unix:path=/nonexistent"
+    with scenes.painted_bars(home, DBUS_SYSTEM_BUS_ADDRESS=bus) as made:
         made.gap_floor_s = BUSY_S
         yield made
 
@@ -36,6 +54,43 @@ def test_the_picture_goes_on_and_the_cause_is_named(scene, name):
     outcome = campaign.inject(scene, fault)
     print(campaign.table([outcome]))
     assert outcome.wrong == []
+
+
+def test_the_camera_is_closed_before_the_computer_sleeps_and_opened_after(scene, logind):
+    if logind is None:
+        pytest.skip("a bus of its own needs dbus-daemon")
+    scene.painting()
+    assert logind.asked[-1][0] == "sleep"
+    assert logind.asked[-1][3] == "delay"
+    locks = len(logind.locks)
+    logind.say(sleeps=True)
+    assert logind.let_go(3.0), "the computer may not sleep"
+    assert scene.status()["source"]["status"] == "asleep"
+    logind.say(sleeps=False)
+    scene.painting(5)
+    assert scene.viewer.raw == 0
+    assert len(logind.locks) == locks + 1, "ready for the next one"
+
+
+def test_panic_is_seen_within_a_frame_even_while_the_denoiser_hangs_and_is_left_by_an_explicit_act(scene):
+    scene.painting()
+    process_faults.inside("hang 1000")(scene)
+    scene.viewer.mark()
+    camera = scene.status()["processes"]["capture"]
+    took = scene.viewer.until_slate_after(lambda: scene.daemon.submit(command="mode", mode="panic"))
+    print(f"panic seen after {took * 1e3:.0f} ms")
+    assert took < 1 / 30 + BUSY_S / 2
+    scene.wait(lambda s: s["processes"]["capture"] is None, 2, "the camera's process is gone")
+    assert not psutil.pid_exists(camera) or psutil.Process(camera).status() == psutil.STATUS_ZOMBIE
+    for command in ({"command": "style", "name": "neon"}, {"command": "undo"}, {"command": "step", "by": 1}):
+        scene.daemon.submit(**command)
+    scene.wait(lambda s: s["engine"]["restarts"] and s["engine"]["status"] == "ready", 60, "a new engine")
+    assert scene.status()["mode"] == "panic"
+    assert is_slate(scene.viewer.picture())
+    assert scene.viewer.total == scene.viewer.slates + scene.viewer.before_slate
+    scene.daemon.submit(command="mode", mode="styled")
+    scene.painting(30)
+    assert scene.viewer.raw == 0
 
 
 def test_what_is_given_up_says_so_and_comes_back_when_asked(scene):

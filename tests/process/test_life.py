@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 
 import psutil
 import pytest
+
+from daemon.exit_codes import ExitCode
+from integrations.web.server import CannotListenError
 
 RUN = ("--source", "test_pattern", "--sink", "null", "--sink", "preview", "--size", "320x240")
 
@@ -96,3 +100,63 @@ def test_a_second_daemon_says_who_holds_the_lock(daemon):
 def test_it_ends_by_itself_after_so_many_frames(daemon):
     daemon.start(*RUN, "--frames", "5")
     assert daemon.process.wait(90) == 0
+
+
+def test_of_two_daemons_started_at_once_one_runs_and_the_other_says_which(daemon, daemon_in):
+    daemon.start(*RUN)
+    with daemon_in(daemon.home) as twin:
+        twin.start(*RUN)
+        deadline = time.monotonic() + 20
+        while daemon.process.poll() is None and twin.process.poll() is None:
+            assert time.monotonic() < deadline, "both run"
+            time.sleep(0.05)
+        loser, winner = (daemon, twin) if daemon.process.poll() is not None else (twin, daemon)
+        assert loser.process.returncode == 5
+        assert f"process {winner.process.pid}" in loser.output
+        winner.wait(lambda s: s["pid"] == winner.process.pid)
+
+
+def test_a_lock_that_a_dead_daemon_left_is_none(daemon):
+    folder = daemon.home / "runtime" / "phosphene"
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "run.json").write_text('{"pid": 1, "host": "127.0.0.1", "port": 9, "born": "of another boot"}')
+    daemon.start(*RUN)
+    daemon.wait(lambda s: s["pid"] == daemon.process.pid)
+
+
+def test_a_port_that_is_taken_has_an_exit_code_of_its_own(daemon):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = daemon.command("run", *RUN, "--port", port, check=False)
+    assert done.returncode == ExitCode.ADDRESS == CannotListenError.code
+    assert port in done.stderr
+
+
+def test_panic_outlives_a_killed_daemon_and_the_camera_stays_closed(daemon):
+    daemon.start(*RUN)
+    daemon.wait(lambda s: s["source"]["status"] == "open")
+    daemon.submit(command="mode", mode="panic")
+    daemon.wait(lambda s: s["processes"]["capture"] is None and s["mode"] == "panic")
+    daemon.end(signal.SIGKILL)
+    daemon.start(*RUN)
+    status = daemon.wait(lambda s: s["sinks"][0]["sent"] > 0)
+    assert (status["mode"], status["source"]["status"]) == ("panic", "closed")
+    assert status["processes"]["capture"] is None
+    daemon.submit(command="mode", mode="styled")
+    daemon.wait(lambda s: s["source"]["status"] == "open")
+    assert daemon.end(seconds=3) == 0
+    daemon.start(*RUN)
+    daemon.wait(lambda s: s["mode"] == "styled" and s["source"]["status"] == "open")
+
+
+def test_hangup_reads_the_configuration_again(daemon):
+    daemon.start(*RUN)
+    daemon.wait(lambda s: s["pid"])
+    (daemon.home / "config" / "phosphene").mkdir(exist_ok=True)
+    (daemon.home / "config" / "phosphene" / "config.yaml").write_text("hold_s: 7.5\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while "hold_s" not in daemon.output:
+        assert time.monotonic() < deadline, daemon.output
+        time.sleep(0.1)

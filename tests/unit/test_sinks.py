@@ -282,3 +282,41 @@ def test_a_full_disk_is_an_error_and_the_file_plays(tmp_path):
     assert "cannot be written" in ended.stderr
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).width == 320
+
+
+_FULL = """
+import os, resource, sys, time
+import numpy as np
+from pipeline.errors import SinkError
+from pipeline.frame import Frame, Size, now_ns
+from pipeline.sink import OutputFormat
+from pipeline.sinks import recorder
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+picture = np.random.default_rng().integers(0, 255, (48, 64, 3), np.uint8)
+held = []
+for attempt in range(4):
+    sink = recorder.create(recorder.Options(path=sys.argv[1] + "/a.mp4"), OutputFormat(Size(64, 48), 30))
+    deadline, failed = time.monotonic() + 20, False
+    while not failed and time.monotonic() < deadline:
+        try:
+            sink.send(Frame(picture, attempt, now_ns(), now_ns()))
+        except SinkError as error:
+            failed = "cannot be written" in error.message
+        time.sleep(0.002)
+        picture = picture[::-1].copy()
+    assert failed
+    sink.close()
+    held.append(len(os.listdir("/proc/self/fd")))
+print(held)
+assert held[1:] == held[:1] * 3, held
+assert os.listdir(sys.argv[1]) == [], "empty files are left"
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_a_recording_that_cannot_be_written_leaves_neither_descriptors_nor_files(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

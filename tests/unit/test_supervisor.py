@@ -60,7 +60,7 @@ def heard():
     return Heard()
 
 
-def supervised(heard: Heard, hello: dict, **options) -> Supervised:
+def supervised(heard: Heard, hello: dict) -> Supervised:
     return Supervised(
         "role",
         lambda: ProcessRun([sys.executable, "-c", _ROLE], ()),
@@ -68,7 +68,6 @@ def supervised(heard: Heard, hello: dict, **options) -> Supervised:
         heard.message,
         heard.on_down,
         QUICK,
-        **options,
     )
 
 
@@ -113,14 +112,14 @@ def test_a_paused_role_stays_down_until_it_is_started(heard):
 
 @pytest.mark.parametrize("signal_number", [0, signal.SIGSTOP])
 def test_a_silent_or_stopped_role_is_killed_and_replaced(heard, signal_number):
-    role = supervised(heard, {"mute": True}, silence_s=0.3)
+    role = supervised(heard, {"mute": True})
     role.start()
     heard.wait(lambda: heard.pids)
     if signal_number:
         os.kill(heard.pids[0], signal_number)
     deadline = time.monotonic() + 10
     while len(heard.pids) < 2 and time.monotonic() < deadline:
-        role.kill_if_silent()
+        role.kill_if_silent(0.3)
         time.sleep(0.05)
     assert len(heard.pids) >= 2
     assert "said nothing for 0.3 s" in heard.down[0]
