@@ -15,6 +15,7 @@ import torch
 from pipeline.errors import ModelError
 from pipeline.models.load import BUILTIN
 from pipeline.models.training.palettes import PALETTES
+from pipeline.models.training.refine import RefineOptions, distinction, refine
 from pipeline.models.training.styles import STYLES
 from pipeline.models.training.tokenizer import build_tokenizer
 from pipeline.models.training.train import TrainingOptions, train
@@ -71,6 +72,32 @@ def test_a_few_steps_give_a_model_that_diffusers_loads(photos, tmp_path):
     v = pipe.unet(z, 99, encoder_hidden_states=pipe.text_encoder(tokens)[0]).sample
     assert v.shape == z.shape
     assert torch.isfinite(v).all()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_refining_changes_the_unet_a_little_and_nothing_else(photos, tmp_path):
+    from safetensors.torch import load_file
+
+    options = RefineOptions(
+        photos, tmp_path / "model", keep=0.5, crops=2, batch_size=3, side=64, captions=2, steps=5
+    )
+    out = refine(options, lambda text: None)
+    for part, file in (("vae", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        before, after = (load_file(d / part / f"{file}.safetensors") for d in (BUILTIN, out))
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+    before, after = (load_file(d / "unet" / "diffusion_pytorch_model.safetensors") for d in (BUILTIN, out))
+    assert before.keys() == after.keys()
+    moved = max(float((before[key].float() - after[key].float()).abs().max()) for key in before)
+    assert 0 < moved < 0.01
+
+
+def test_a_picture_is_distinct_when_it_differs_from_the_mean_as_its_target_does():
+    mean, target = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    assert distinction(target, target, mean) < 1e-4
+    assert distinction(mean + 0.2 * (target - mean), target, mean) < 1e-2  # its strength does not matter
+    assert distinction(mean, target, mean) > 0.9
+    assert distinction(2 * mean - target, target, mean) > 1.9
 
 
 def test_the_learnt_tokenizer_is_the_built_in_one():
