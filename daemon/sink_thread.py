@@ -207,6 +207,8 @@ class SinkThread(threading.Thread):
                 last_sent = self._sent_at = sent
                 self.sent += 1
                 self._rate.count()
+            else:
+                last_sent, self._sent_at = 0, now_ns()  # who begins to look finds no gap and nothing stuck
             due += interval
             if (left := due - now_ns()) > 0:
                 self._halt.wait(left / 1e9)

@@ -129,6 +129,14 @@ def test_it_fits_every_screen_light_and_dark(page, name, width, height, phone):
             "(b.left < -1 || b.right > innerWidth + 1); }).map((e) => e.id || e.className)"
         )
         assert outside == []
+        # At the bottom nothing lies over the last parts.
+        page.js("document.getElementById('phone').scrollIntoView({ block: 'center' })")
+        covered = page.js(
+            "const b = document.getElementById('phone-note').getBoundingClientRect();"
+            "const e = document.elementFromPoint(b.left + 20, b.top + 5); return !e.closest('#phone') && e.outerHTML"
+        )
+        assert covered is False
+        page.js("window.scrollTo(0, 0)")
         page.keep(f"alone-{name}-{'dark' if dark else 'light'}")
 
 

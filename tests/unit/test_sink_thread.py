@@ -136,6 +136,23 @@ def test_a_sink_nobody_wants_is_not_sent_to(bench):
     thread.join(2)
 
 
+def test_who_begins_to_look_finds_nothing_stuck_and_no_gap(bench, monkeypatch):
+    monkeypatch.setattr("daemon.sink_thread.STUCK_S", 0.4)
+    sink = ListSink()
+    thread = bench.thread(sink)
+    bench.put(1)
+    until(lambda: sink.frames)
+    sink.wanted = False
+    time.sleep(0.6)
+    sink.wanted = True
+    assert not thread.stuck()
+    seen = len(sink.frames)
+    until(lambda: len(sink.frames) > seen + 1)
+    thread.stop()
+    thread.join(2)
+    assert thread.longest_gap_ms < 500, "the time in which nobody looked is no gap"
+
+
 def test_a_hanging_device_call_is_seen_and_does_not_hold_the_exit(bench, monkeypatch):
     monkeypatch.setattr("daemon.sink_thread.STUCK_S", 0.1)
     release = threading.Event()

@@ -7,6 +7,7 @@ import { Connections } from "./connections.js";
 import { Controls } from "./controls.js";
 import { $, toastError, write } from "./dom.js";
 import { Equipment } from "./equipment.js";
+import { hearKeys, showHotkeys } from "./keys.js";
 import { keepToken, Link, takeToken } from "./link.js";
 import { Log } from "./log.js";
 import { Modes } from "./modes.js";
@@ -37,6 +38,7 @@ const connections = new Connections(link);
 const log = new Log($("log"));
 
 let state = null;
+let integrations = {};
 let sent = null;
 
 async function act(command) {
@@ -76,6 +78,8 @@ function showStatus(status) {
   connections.show(status);
   equipment.show(status);
   playlist.show(status.playlist);
+  integrations = status.integrations ?? {};
+  showHotkeys(bank.styles, integrations.hotkeys);
 }
 
 stage.addEventListener("picture", ({ detail: { revision, captured } }) => {
@@ -95,23 +99,21 @@ new ResizeObserver(([entry]) => {
 
 // ------------------------------------------------------------ keys
 
-document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("textarea, select, dialog, input:not([type=range], [type=checkbox])");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || !state) return;
-  if (/^[1-9]$/.test(event.key)) tiles.chooseAt(Number(event.key) - 1);
-  else if (event.key === "f") modes.press(modes.mode === "freeze" ? "styled" : "freeze");
-  else if (event.key === "p") modes.press("panic");
-  else if (event.key === "c") compare.toggle();
-  else return;
-  event.preventDefault();
-});
+hearKeys(
+  {
+    f: () => modes.toggleFreeze(),
+    p: () => modes.press("panic"),
+    c: () => compare.toggle(),
+  },
+  (number) => state && tiles.chooseAt(number - 1),
+);
 
 // ------------------------------------------------------------ connection
 
 function showLink(words, open) {
   $("link").textContent = words;
   $("link").dataset.open = String(open);
-  for (const set of [$("modes"), $("steps"), $("controls-set")]) set.disabled = !open;
+  for (const set of [$("modes"), $("steps"), $("keep"), $("controls-set")]) set.disabled = !open;
   $("tiles").toggleAttribute("inert", !open);
 }
 

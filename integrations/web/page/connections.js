@@ -3,6 +3,8 @@
 import { $, element, write } from "./dom.js";
 import { INTEGRATIONS, sentence } from "./words.js";
 
+const WELL = new Set(["connected", "ready", "running", "listening", "open", "on"]);
+
 export class Connections {
   #link;
   #shown = "";
@@ -56,7 +58,7 @@ function say(words) {
 function item(name, { status, detail, error, mend }) {
   const [title, how] = INTEGRATIONS[name] ?? [sentence(name), ""];
   const off = status === "off";
-  const state = error ? "ill" : off ? "off" : ["starting", "waiting", "connecting"].includes(status) ? "waiting" : "well";
+  const state = error ? "ill" : off ? "off" : WELL.has(status) ? "well" : "waiting";
   const row = element("li", { className: state }, element("b", { textContent: title }));
   row.append(element("i", { textContent: off ? "Off" : error ? "Not working" : sentence(status ?? "") }));
   const note = element("span");
@@ -75,7 +77,7 @@ function showPhone(host) {
   write(
     $("phone-note"),
     here
-      ? "This page answers this computer alone. `web: {host: 0.0.0.0}` in your settings and `phosphene restart` open it to your network; `phosphene url` then prints an address with the token."
-      : "Open to your network. `phosphene url` prints the address with the token: whoever has it can do all you can.",
+      ? "This page answers this computer alone. `web: {host: 0.0.0.0}` in your settings and `phosphene restart` open it to your network; `phosphene open --qr` then shows a code for the phone’s camera."
+      : "Open to your network. `phosphene open --qr` shows a code for the phone’s camera; it holds the token: whoever has it can do all you can.",
   );
 }

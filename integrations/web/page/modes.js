@@ -1,6 +1,7 @@
 // What the viewers see, and the ways to the next look. Showing the real face takes two presses.
 
-import { $ } from "./dom.js";
+import { $, tell } from "./dom.js";
+import { MODES } from "./words.js";
 
 const ARMED_MS = 3500;
 
@@ -32,7 +33,10 @@ export class Modes {
   }
 
   show(mode) {
-    if (mode !== this.#mode) this.#disarm();
+    if (mode !== this.#mode) {
+      this.#disarm();
+      if (this.#mode) tell(MODES[mode]);
+    }
     this.#mode = mode;
     document.body.dataset.mode = mode;
     for (const button of document.querySelectorAll("#modes [data-mode]")) {
@@ -47,11 +51,17 @@ export class Modes {
     if (mode === "bypass" && !this.#armed) {
       this.#bypass.textContent = "Show your real face?";
       this.#bypass.classList.add("armed");
+      tell("Press again to show your real face");
       this.#armed = setTimeout(() => this.#disarm(), ARMED_MS);
       return;
     }
     this.#disarm();
     this.#set(mode);
+  }
+
+  /** The daemon knows which way: what is shown here may be a moment old. Panic is not left by it. */
+  toggleFreeze() {
+    if (this.#mode && this.#mode !== "panic") this.#act({ command: "mode", mode: "freeze", toggle: true });
   }
 
   #set(mode) {

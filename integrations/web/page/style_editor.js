@@ -82,6 +82,7 @@ export class StyleEditor {
     this.#told("");
     this.#sheet.showModal();
     $("sheet-body").scrollTop = 0;
+    if (!matchMedia("(pointer: coarse)").matches) $("sheet-name").focus(); // no keyboard over half of a phone
     this.#mark();
   }
 

@@ -74,6 +74,7 @@ export class Tiles extends EventTarget {
     this.#tiles = new Map(this.#bank.styles.map((style, index) => [style.name, this.#tile(style, index, before.get(style.name))]));
     for (const [name, tile] of before) if (this.#tiles.get(name) !== tile) this.#watch.unobserve(tile);
     this.#list.replaceChildren(...this.#tiles.values());
+    this.#list.setAttribute("role", this.#tiles.size ? "radiogroup" : "group");
     $("styles-count").textContent = this.#bank.styles.length || "";
     $("styles-empty").hidden = this.#bank.styles.length > 0;
     this.#mark();
@@ -135,6 +136,7 @@ export class Tiles extends EventTarget {
       return;
     }
     const small = tile.querySelector("canvas");
+    if (!small) return; // it went on to the tile's successor, which asks for itself
     const scale = Math.max(small.width / bitmap.width, small.height / bitmap.height);
     const [width, height] = [small.width / scale, small.height / scale];
     small.getContext("2d").drawImage(bitmap, (bitmap.width - width) / 2, (bitmap.height - height) / 2, width, height, 0, 0, small.width, small.height);
