@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
+from daemon.cli_obs import app as obs_app
 from daemon.cli_options import (
     Config,
     Fps,
@@ -37,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(obs_app)
 
 # ruff: noqa: UP045 (typer reads these annotations at run time, on 3.10 too)
 

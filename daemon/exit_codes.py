@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     WARNINGS = 10  # doctor: it will run, with something missing
     PROBLEMS = 11  # doctor: it will not run as configured
     ADDRESS = 12  # the page cannot listen at its address
+    OBS = 13  # OBS does not answer, or does not let us in
     INTERRUPTED = 130  # Ctrl-C
 
 
@@ -41,6 +42,7 @@ class Refused(PhospheneError):  # noqa: N818
 def exit_code(error: BaseException) -> ExitCode:
     """The code that an error ends the program with."""
     from daemon.config_errors import ConfigError
+    from integrations.obs.errors import ObsError
 
     if isinstance(said := getattr(error, "code", None), int) and said in list(ExitCode):
         return ExitCode(said)  # of the daemon that `phosphene start` started
@@ -55,6 +57,7 @@ def exit_code(error: BaseException) -> ExitCode:
         (SinkError, ExitCode.DEVICE),
         (ModelError, ExitCode.MODEL),
         (EngineError, ExitCode.MODEL),
+        (ObsError, ExitCode.OBS),
     ):
         if isinstance(error, kind):
             return code

@@ -8,12 +8,22 @@ from pathlib import Path
 import pytest
 
 from integrations.actions import parse_action
-from integrations.obs.kit import names
+from integrations.obs.kit import lua_script, names
 from integrations.obs.kit.plan import install_plan, missing, uninstall_plan
 from integrations.obs.kit.record import Made, Record, ScriptFile, read_record, write_record
-from integrations.obs.kit.steps import MakeInput, MakeScene, Plan, PutIn, RemoveInput, RemoveScene, Update
+from integrations.obs.kit.steps import (
+    MakeInput,
+    MakeScene,
+    Place,
+    Plan,
+    PutIn,
+    RemoveInput,
+    RemoveScene,
+    Update,
+)
 from integrations.obs.kit.studio import InputThere, Item, SceneThere, Studio
 from integrations.obs.kit.wanted import MARK, Camera, Stream, Taste, kit
+from integrations.obs.own_config import folders
 from pipeline.errors import PhospheneError
 from pipeline.frame import Size
 
@@ -104,28 +114,12 @@ def test_the_picture_lies_over_its_fallback_and_under_the_overlay():
 
 def test_every_push_button_stands_for_an_action_that_can_be_read():
     buttons = [source.name for source in wanted()[1].sources]
-    actions = [names.action_of(name) for name in buttons]
+    actions = [name.removeprefix("phosphene: ") for name in buttons]
     assert len(set(buttons)) == len(buttons)
     assert {"neon", "ukiyo-e", "next", "previous", "bypass", "freeze", "panic", "resume"} <= set(actions)
     for action in actions:
         parse_action(action)
     assert not any(source.shown for source in wanted()[1].sources)
-
-
-@pytest.mark.parametrize(
-    ("source", "action"),
-    [
-        ("Phosphene > neon over 1s", "neon over 1s"),
-        ("phosphene>next ", "next"),
-        ("Phosphene overlay", None),
-        ("phosphene:negative", None),
-        ("phosphene", None),
-        ("My Phosphene > next", None),
-        ("Phosphene > ", None),
-    ],
-)
-def test_names_of_push_buttons(source, action):
-    assert names.action_of(source) == action
 
 
 def test_a_stream_is_read_as_bare_jpegs_without_a_buffer():
@@ -293,7 +287,7 @@ def test_what_the_user_renamed_is_known_again(installed):
     )
     studio = dataclasses.replace(studio, inputs=inputs, scenes=scenes)
     assert install_plan(studio, wanted(), record) == Plan()
-    assert RemoveInput("Me, painted") in uninstall_plan(studio, wanted(), record).steps
+    assert "Me, painted" in [step.name for step in uninstall_plan(studio, wanted(), record).steps]
 
 
 def test_a_scene_that_the_user_renamed_is_known_by_its_uuid():
@@ -319,12 +313,13 @@ def test_a_scene_that_the_user_made_after_ours_was_deleted_is_the_users():
 def test_sources_in_the_users_own_scenes_are_named_before_they_go(installed):
     studio, record = installed
     scenes = tuple(
-        dataclasses.replace(s, items=(Item(names.PICTURE),)) if s.name == "Gaming" else s
+        dataclasses.replace(s, items=(Item(names.PICTURE, 7),)) if s.name == "Gaming" else s
         for s in studio.scenes
     )
     plan = uninstall_plan(dataclasses.replace(studio, scenes=scenes), wanted(), record)
-    assert RemoveInput(names.PICTURE, ("Gaming",)) in plan.steps
-    assert "also in 'Gaming'" in str(plan.steps[[s.name for s in plan.steps].index(names.PICTURE)])
+    step = next(step for step in plan.steps if step.name == names.PICTURE)
+    assert step.items == (("Gaming", 7), (names.SCENE, 3))
+    assert "also in 'Gaming'" in str(step)
 
 
 def test_the_only_scenes_of_an_obs_are_not_removed(installed, uuids):
@@ -334,6 +329,59 @@ def test_the_only_scenes_of_an_obs_are_not_removed(installed, uuids):
     back, _ = carried_out(alone, record, plan, uuids=uuids)
     assert len(back.scenes) == 1
     assert "OBS needs one" in plan.notes[0]
+
+
+# ---------------------------------------------------------------- the script
+
+
+def test_the_script_is_written_once_and_again_when_the_bank_changes(tmp_path: Path):
+    path = tmp_path / "scripts" / "phosphene.lua"
+    first = lua_script.install_step(path, ("neon",), None)
+    assert (first.do, path.exists()) == ("write", False)
+    recorded = lua_script.do(first)
+    assert 'local STYLES = { "neon" }' in path.read_text()
+    assert lua_script.install_step(path, ("neon",), recorded).do == "nothing"
+    changed = lua_script.install_step(path, ("anime", "neon"), recorded)
+    assert changed.do == "write"
+    recorded = lua_script.do(changed)
+    removal = lua_script.uninstall_step(recorded)
+    assert removal is not None
+    lua_script.do(removal)
+    assert not path.exists()
+    assert lua_script.uninstall_step(None) is None
+
+
+def test_a_script_that_the_user_changed_is_left_alone(tmp_path: Path):
+    path = tmp_path / "phosphene.lua"
+    recorded = lua_script.do(lua_script.install_step(path, ("neon",), None))
+    path.write_text("-- mine")
+    for step in (
+        lua_script.install_step(path, ("neon",), recorded),
+        lua_script.uninstall_step(recorded),
+        lua_script.install_step(path, ("neon",), None),
+    ):
+        assert step is not None
+        assert step.do == "keep"
+        assert "changed by you" in step.why
+        assert lua_script.do(step) is None
+    assert path.read_text() == "-- mine"
+
+
+def test_the_script_lies_where_a_sandboxed_obs_can_read_it(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert lua_script.script_path(tmp_path / "own") == tmp_path / "own" / "phosphene.lua"
+    own = next(iter(folders()))
+    own.mkdir(parents=True)
+    assert lua_script.script_path(tmp_path / "own") == own / "scripts" / "phosphene.lua"
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [("neon", '"neon"'), ('a "b" \\', '"a \\034b\\034 \\092"'), ("é\n", '"\\195\\169\\010"')],
+)
+def test_names_in_the_script_are_lua_literals(text, literal):
+    assert lua_script.lua_string(text) == literal
 
 
 # ---------------------------------------------------------------- the record
@@ -360,6 +408,15 @@ def test_a_damaged_record_is_said_and_not_overwritten(tmp_path: Path, text):
         read_record(path)
     assert "delete" in caught.value.mend
     assert path.read_bytes() == text.encode("utf-8", "surrogateescape")
+
+
+def test_an_input_whose_making_was_broken_off_is_placed(installed, uuids):
+    studio, record = installed
+    made = next(m for m in record.made if m.name == names.PICTURE)
+    record = record.with_made(dataclasses.replace(made, whole=False))
+    plan = install_plan(studio, wanted(), record)
+    assert [(type(step), step.name, step.item) for step in plan.steps] == [(Place, names.PICTURE, 3)]
+    assert record.with_whole(names.PICTURE, "Show").made[-1] == made
 
 
 def test_the_record_keeps_one_entry_a_thing_and_forgets_dead_collections():

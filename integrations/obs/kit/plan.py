@@ -7,6 +7,7 @@ from integrations.obs.kit.record import Record
 from integrations.obs.kit.steps import (
     MakeInput,
     MakeScene,
+    Place,
     Plan,
     PutIn,
     RemoveInput,
@@ -41,6 +42,9 @@ def install_plan(studio: Studio, wanted: tuple[Scene, ...], record: Record) -> P
             if found is not None:
                 steps += _up_to_date(source, called, found.settings)
             if called in items:
+                if there is not None and record.half_made(called, studio.collection):
+                    item = next(item.id for item in there.items if item.source == called)
+                    steps.append(Place(name, called, source, item))
                 continue
             if found is None and called in studio.taken:
                 notes.append(f"a source {called!r} is there and yours: it is left alone, and used as it is")
@@ -71,10 +75,7 @@ def uninstall_plan(studio: Studio, wanted: tuple[Scene, ...], record: Record) ->
     """
     mine = ours(studio, record, wanted)
     our_scenes = {scene.name for scene in mine.scenes.values()}
-    steps: list[Step] = [
-        RemoveInput(source.name, _elsewhere(studio, source.name, our_scenes))
-        for source in mine.inputs.values()
-    ]
+    steps: list[Step] = [_removal(studio, source.name, our_scenes) for source in mine.inputs.values()]
     notes = []
     for scene in mine.scenes.values():
         foreign = [item.source for item in scene.items if item.source not in mine.names]
@@ -90,12 +91,12 @@ def uninstall_plan(studio: Studio, wanted: tuple[Scene, ...], record: Record) ->
     return Plan(tuple(steps), tuple(notes))
 
 
-def _elsewhere(studio: Studio, source: str, our_scenes: set[str]) -> tuple[str, ...]:
-    return tuple(
-        scene.name
-        for scene in studio.scenes
-        if scene.name not in our_scenes and any(item.source == source for item in scene.items)
-    )
+def _removal(studio: Studio, source: str, our_scenes: set[str]) -> RemoveInput:
+    items = [
+        (scene.name, item.id) for scene in studio.scenes for item in scene.items if item.source == source
+    ]
+    elsewhere = dict.fromkeys(scene for scene, _ in items if scene not in our_scenes)
+    return RemoveInput(source, tuple(items), tuple(elsewhere))
 
 
 def missing(studio: Studio, wanted: tuple[Scene, ...], record: Record) -> tuple[str, ...]:

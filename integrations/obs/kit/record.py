@@ -15,12 +15,16 @@ from pipeline.errors import PhospheneError
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A scene or input of ours. uuid: "" where OBS gives none. collection: the one it was made in."""
+    """A scene or input of ours. uuid: "" where OBS gives none. collection: the one it was made in.
+
+    whole: everything that belongs to making it was done (an input is placed in its scene after it was made).
+    """
 
     what: Literal["scene", "input"]
     name: str
     collection: str
     uuid: str = ""
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,26 @@ class Record:
     def uuids(self, what: str) -> frozenset[str]:
         return frozenset(thing.uuid for thing in self.made if thing.what == what and thing.uuid)
 
+    def half_made(self, name: str, collection: str) -> bool:
+        """Whether the making of that input was broken off."""
+        return any(
+            (m.what, m.name, m.collection, m.whole) == ("input", name, collection, False) for m in self.made
+        )
+
     def with_made(self, made: Made) -> Record:
         """`made` in the place of an entry of that name, collection and sort, else added."""
         rest = tuple(thing for thing in self.made if not _same(thing, made))
         return dataclasses.replace(self, made=(*rest, made))
+
+    def with_whole(self, name: str, collection: str) -> Record:
+        """That input, now made to the end."""
+        made = tuple(
+            dataclasses.replace(m, whole=True)
+            if (m.what, m.name, m.collection) == ("input", name, collection)
+            else m
+            for m in self.made
+        )
+        return dataclasses.replace(self, made=made)
 
     def without(self, made: Made) -> Record:
         return dataclasses.replace(self, made=tuple(thing for thing in self.made if not _same(thing, made)))

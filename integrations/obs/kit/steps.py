@@ -45,6 +45,19 @@ class PutIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """An item whose making was broken off before it had its place. item: OBS's number of it in the scene."""
+
+    scene: str
+    name: str
+    source: Source
+    item: int
+
+    def __str__(self) -> str:
+        return f"place {self.name!r} in {self.scene!r}"
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
     """Only these keys of an input's settings."""
 
@@ -57,7 +70,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class RemoveInput:
+    """items: (scene, number) of all its places. elsewhere: the user's scenes among them."""
+
     name: str
+    items: tuple[tuple[str, int], ...] = ()
     elsewhere: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -73,7 +89,7 @@ class RemoveScene:
         return f"remove the scene {self.name!r}"
 
 
-Step = Union[MakeScene, MakeInput, PutIn, Update, RemoveInput, RemoveScene]  # noqa: UP007 (isinstance on 3.10)
+Step = Union[MakeScene, MakeInput, PutIn, Place, Update, RemoveInput, RemoveScene]  # noqa: UP007 (isinstance on 3.10)
 
 
 @dataclass(frozen=True, slots=True)
