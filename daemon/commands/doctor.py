@@ -9,6 +9,7 @@ from typing import Final
 from daemon.commands import show
 from daemon.doctor.finding import Finding, Level, problem
 from daemon.doctor.machine import check_desktop, check_machine, check_network
+from daemon.doctor.obs import check_obs
 from daemon.doctor.program import check_configuration, check_program
 from daemon.doctor.video import check_cameras, check_virtual_camera
 from daemon.exit_codes import ExitCode
@@ -46,6 +47,7 @@ def examine(config: Path | None) -> list[Finding]:
         ("machine", check_machine),
         ("camera", lambda: check_cameras(settings)),
         ("virtual camera", lambda: check_virtual_camera(settings)),
+        ("OBS", lambda: check_obs(settings) if settings else ()),
         ("network", lambda: check_network(settings) if settings else ()),
         ("desktop", check_desktop),
     ]

@@ -27,11 +27,11 @@ def open_page() -> int:
 
 
 def print_url(picture: bool, rotate: bool, as_json: bool) -> int:
-    """The page's address, or the picture's."""
+    """The page's address, or the picture's: bare JPEGs, which OBS shows without a lag (docs/obs.md)."""
     client = connect()
     if picture:
         addresses = client.post("/stream-key/rotate", {}) if rotate else client.get("/stream-key")
-        url = client.address + addresses["mjpeg"]
+        url = client.address + addresses["jpegs"]
     else:
         client.get("/status")
         url = page_url(client.address)

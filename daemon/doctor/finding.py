@@ -17,7 +17,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """area: program, configuration, machine, camera, virtual camera, network or desktop. mend: a command."""
+    """area: program, configuration, machine, camera, virtual camera, OBS, network or desktop. mend: a command."""
 
     area: str
     level: Level

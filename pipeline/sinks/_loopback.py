@@ -116,9 +116,15 @@ def _fault(path: str) -> SinkError | None:
         return SinkError(f"{name} cannot be opened: {os.strerror(error.errno or 0)}", _RELOAD)
     if users := v4l2.holders(path):
         who = ", ".join(str(user) for user in users)
+        # OBS takes the first device for its own virtual camera.
+        obs = (
+            "in OBS: Stop Virtual Camera"
+            if any(user.name == "obs" for user in users)
+            else "stop that program"
+        )
         return SinkError(
             f"{name} is already written to by another program; it is open in {who}",
-            "stop that program, or make a second device and name it in `device`",
+            f"{obs}, or make a second device and name it in `device`",
         )
     if v4l2.loopback_reports_state(path):
         return SinkError(

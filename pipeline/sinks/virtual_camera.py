@@ -114,16 +114,14 @@ class ObsCamera:
     def __init__(self, output: OutputFormat) -> None:
         import pyvirtualcam
 
+        from pipeline.sinks._obs_camera import camera_fault
+
         try:
             self._camera = pyvirtualcam.Camera(
                 *output.size, output.fps, fmt=pyvirtualcam.PixelFormat.RGB, backend="obs"
             )
         except (RuntimeError, KeyError) as error:
-            raise SinkError(
-                f"virtual_camera: OBS's virtual camera cannot be used: {error}",
-                "install OBS (macOS: 30 or later, and start its virtual camera once), "
-                "then stop the virtual camera inside OBS: it serves one program",
-            ) from error
+            raise camera_fault(str(error)) from error
         self.detail = f"{self._camera.device}, {output.size} at {output.fps:g} fps"
         self.written = 0
 

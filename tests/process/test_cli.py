@@ -103,6 +103,7 @@ def test_start_control_reload_and_stop(user):
     token = (user.home / "state" / "phosphene" / "token").read_text().strip()
     assert url == f"{facts['address']}/#token={token}"
     picture = user.command("url", "--obs").stdout.strip()
+    assert picture.startswith(f"{facts['address']}/stream.jpegs?key=")
     assert user.command("url", "--rotate").stdout.strip() != picture
     log = user.command("logs", "-n", "1000").stdout
     assert "configuration reloaded" in log

@@ -21,6 +21,7 @@ from integrations.obs.kit.lua_script import ScriptStep
 from integrations.obs.kit.plan import install_plan, uninstall_plan
 from integrations.obs.kit.record import Record, read_record, write_record
 from integrations.obs.kit.steps import Plan
+from integrations.obs.kit.wanted import Camera
 
 
 def install(config: Path | None, picture: str, dry_run: bool, as_json: bool) -> int:
@@ -28,14 +29,20 @@ def install(config: Path | None, picture: str, dry_run: bool, as_json: bool) -> 
     settings = load({}, config).settings
     with connected(settings) as (obs, server):
         studio = look(obs)
-        wanted = wanted_for(settings, studio, choose(picture, settings, studio, server))
+        source = choose(picture, settings, studio, server)
+        wanted = wanted_for(settings, studio, source)
         record = read_record(record_file())
         plan = install_plan(studio, wanted, record)
         path = lua_script.script_path(places.config_folder() / "obs")
         script = lua_script.install_step(path, tuple(settings.bank()), record.script)
         refused = _do(obs, plan, studio.collection, script, dry_run)
+        shared = studio.platform != "linux" and isinstance(source, Camera)
         loaded = lua_script.HOTKEY in obs.request("GetHotkeyList")["hotkeys"]
     hints = [] if dry_run else _hints(script, loaded)
+    if shared:
+        hints.append(
+            "keep OBS's own virtual camera off: it is the one that Phosphene writes to (or: --picture stream)"
+        )
     _print(studio.collection, plan, script, refused, hints, dry_run, as_json)
     return ExitCode.FAILED if refused else ExitCode.OK
 
