@@ -19,6 +19,7 @@ from integrations.obs.kit.steps import (
     PutIn,
     RemoveInput,
     RemoveScene,
+    SwitchTo,
     Update,
 )
 from integrations.obs.kit.studio import InputThere, Item, SceneThere, Studio
@@ -208,6 +209,15 @@ def test_a_new_address_is_brought_up_to_date_and_nothing_else(installed):
     assert plan == Plan((Update(names.PICTURE, {"input": "http://127.0.0.1:9/x"}),))
 
 
+def test_a_picture_of_another_kind_is_not_given_settings_of_ours(installed):
+    studio, record = installed
+    camera = dataclasses.replace(TASTE, picture=Camera("/dev/video10"))
+    plan = install_plan(studio, wanted(camera), record)
+    assert plan.steps == ()
+    assert "'Phosphene picture' is a ffmpeg_source and stays one" in plan.notes[0]
+    assert "v4l2_input" in plan.notes[0]
+
+
 def test_what_the_user_has_of_the_same_name_is_left_alone():
     theirs = dataclasses.replace(
         EMPTY,
@@ -320,6 +330,18 @@ def test_sources_in_the_users_own_scenes_are_named_before_they_go(installed):
     step = next(step for step in plan.steps if step.name == names.PICTURE)
     assert step.items == (("Gaming", 7), (names.SCENE, 3))
     assert "also in 'Gaming'" in str(step)
+
+
+def test_a_scene_on_air_or_prepared_is_left_before_it_is_removed(installed):
+    studio, record = installed
+    plan = uninstall_plan(dataclasses.replace(studio, on_air=names.SCENE), wanted(), record)
+    at = plan.steps.index(SwitchTo("Gaming"))
+    assert at < plan.steps.index(RemoveScene(names.SCENE))
+    both = dataclasses.replace(studio, on_air=names.BUTTONS_SCENE, preview=names.SCENE)
+    switches = [step for step in uninstall_plan(both, wanted(), record).steps if isinstance(step, SwitchTo)]
+    assert switches == [SwitchTo("Gaming", True), SwitchTo("Gaming")]
+    elsewhere = dataclasses.replace(studio, on_air="Gaming")
+    assert not [s for s in uninstall_plan(elsewhere, wanted(), record).steps if isinstance(s, SwitchTo)]
 
 
 def test_the_only_scenes_of_an_obs_are_not_removed(installed, uuids):

@@ -46,7 +46,7 @@ def _facts(obs: Connection, server: Server, settings: Settings) -> dict[str, Any
         "obs_websocket": version["obsWebSocketVersion"],
         "platform": version.get("platformDescription") or version.get("platform", ""),
         "collection": studio.collection,
-        "on_air": obs.request("GetCurrentProgramScene")["currentProgramSceneName"],
+        "on_air": studio.on_air,
         "virtual_camera": _virtual_camera(obs),
         "installed": "yes" if not lacking else "no" if len(lacking) == whole else "partly",
         "missing": list(lacking),

@@ -5,6 +5,7 @@ So a thing of ours is known as ours, however the installation ends: by a crash, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +23,13 @@ from integrations.obs.kit.steps import (
     RemoveInput,
     RemoveScene,
     Step,
+    SwitchTo,
     Update,
 )
 from integrations.obs.kit.studio import Studio
 from integrations.obs.kit.wanted import Scene, Source
 
+TRANSITION_S: Final = 5.0
 MISSING: Final = 600
 EXISTS: Final = 601
 
@@ -74,6 +77,10 @@ class _Work:
             case Update(name=name, settings=settings):
                 data = {"inputName": name, "inputSettings": dict(settings), "overlay": True}
                 self._obs.request("SetInputSettings", data)
+            case SwitchTo(name=name, preview=preview):
+                which = "Preview" if preview else "Program"
+                self._obs.request(f"SetCurrent{which}Scene", {"sceneName": name})
+                self._wait_for_transition()
             case RemoveInput(name=name, items=items):
                 # A source's removal takes its items only out of scenes that OBS draws.
                 for scene, item in items:
@@ -105,6 +112,13 @@ class _Work:
             self._obs.request("SetSceneItemIndex", {**where, "sceneItemIndex": index})
         if self._record.half_made(name, self._collection):
             self._keep(self._record.with_whole(name, self._collection))
+
+    def _wait_for_transition(self) -> None:
+        deadline = time.monotonic() + TRANSITION_S
+        while self._obs.request("GetCurrentSceneTransitionCursor")["transitionCursor"] < 1:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
 
     def _remove(self, request: str, data: Mapping[str, Any]) -> None:
         try:

@@ -17,7 +17,9 @@ def look(obs: Connection) -> Studio:
     """The current scene collection, whole. Raises ObsError."""
     collections = obs.request("GetSceneCollectionList")
     video = obs.request("GetVideoSettings")
-    scenes = obs.request("GetSceneList")["scenes"]
+    # Not `GetCurrentProgramScene`: OBS 29 crashes by it once the scene on air was removed in studio mode.
+    scene_list = obs.request("GetSceneList")
+    scenes = scene_list["scenes"]
     inputs = tuple(_input(obs, source) for source in obs.request("GetInputList")["inputs"])
     groups = frozenset(obs.request("GetGroupList")["groups"])
     there = groups | {scene["sceneName"] for scene in scenes} | {source.name for source in inputs}
@@ -25,18 +27,26 @@ def look(obs: Connection) -> Studio:
         collection=collections["currentSceneCollectionName"],
         canvas=Size(video["baseWidth"], video["baseHeight"]),
         platform=_PLATFORMS.get(obs.request("GetVersion").get("platform", ""), "linux"),
-        scenes=tuple(_scene(obs, scene, there) for scene in scenes),
+        scenes=tuple(found for scene in scenes if (found := _scene(obs, scene, there)) is not None),
         inputs=inputs,
         groups=groups,
         collections=tuple(collections["sceneCollections"]),
         kinds=tuple(obs.request("GetInputKindList")["inputKinds"]),
+        on_air=scene_list.get("currentProgramSceneName") or "",
+        preview=scene_list.get("currentPreviewSceneName") or "",
     )
 
 
-def _scene(obs: Connection, scene: dict[str, Any], there: frozenset[str]) -> SceneThere:
-    """OBS lists the items of removed sources until it has drawn the scene once more: they are left out."""
+def _scene(obs: Connection, scene: dict[str, Any], there: frozenset[str]) -> SceneThere | None:
+    """None: it has gone in between.
+
+    OBS lists the items of removed sources until it has drawn the scene once more: they are left out.
+    """
     name = scene["sceneName"]
-    items = obs.request("GetSceneItemList", {"sceneName": name})["sceneItems"]
+    try:
+        items = obs.request("GetSceneItemList", {"sceneName": name})["sceneItems"]
+    except RefusedRequestError:
+        return None
     return SceneThere(
         name,
         scene.get("sceneUuid") or "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from integrations.obs.kit.ownership import Ours, ours
 from integrations.obs.kit.record import Record
 from integrations.obs.kit.steps import (
@@ -13,9 +15,10 @@ from integrations.obs.kit.steps import (
     RemoveInput,
     RemoveScene,
     Step,
+    SwitchTo,
     Update,
 )
-from integrations.obs.kit.studio import Studio
+from integrations.obs.kit.studio import InputThere, SceneThere, Studio
 from integrations.obs.kit.wanted import Scene, Source
 
 
@@ -26,46 +29,78 @@ def install_plan(studio: Studio, wanted: tuple[Scene, ...], record: Record) -> P
     notes: list[str] = []
     for scene in wanted:
         there = mine.scenes.get(scene.name)
-        if there is None and scene.name in studio.taken:
+        if there is not None:
+            filling = _Filling(studio, record, mine, scene, there)
+        elif scene.name in studio.taken:
             notes.append(
                 f"{scene.name!r} is there and not of Phosphene's making: it is left alone. Rename it in OBS, "
                 "and install again"
             )
             continue
-        if there is None:
+        else:
             steps.append(MakeScene(scene.name))
-        name = there.name if there else scene.name
-        items = [item.source for item in there.items] if there else []
-        for position, source in enumerate(scene.sources):
-            found = mine.inputs.get(source.role)
-            called = found.name if found else source.name
-            if found is not None:
-                steps += _up_to_date(source, called, found.settings)
-            if called in items:
-                if there is not None and record.half_made(called, studio.collection):
-                    item = next(item.id for item in there.items if item.source == called)
-                    steps.append(Place(name, called, source, item))
-                continue
-            if found is None and called in studio.taken:
-                notes.append(f"a source {called!r} is there and yours: it is left alone, and used as it is")
-                continue
-            below = [
-                mine.inputs[s.role].name if s.role in mine.inputs else s.name
-                for s in scene.sources[:position]
-            ]
-            at = max((items.index(lower) + 1 for lower in below if lower in items), default=0)
-            index = None if at == len(items) else at
-            items.insert(at, called)
-            steps.append(
-                MakeInput(name, source, index) if found is None else PutIn(name, called, source, index)
-            )
+            filling = _Filling(studio, record, mine, scene, SceneThere(scene.name))
+        for source in scene.sources:
+            steps += filling.steps_for(source)
+        notes += filling.notes
     return Plan(tuple(steps), tuple(notes))
 
 
-def _up_to_date(source: Source, called: str, there: object) -> list[Step]:
-    now = {key: source.settings[key] for key in source.follows}
-    old = {key: there.get(key) for key in now} if isinstance(there, dict) else {}
-    return [Update(called, now)] if now != old else []
+class _Filling:
+    """One scene of ours, filled from the bottom to the top."""
+
+    def __init__(self, studio: Studio, record: Record, mine: Ours, wanted: Scene, there: SceneThere) -> None:
+        self._studio, self._record, self._mine = studio, record, mine
+        self._wanted, self._there = wanted, there
+        self._items = [item.source for item in there.items]  # as they will be
+        self.notes: list[str] = []
+
+    def steps_for(self, source: Source) -> list[Step]:
+        found = self._mine.inputs.get(source.role)
+        if found is None:
+            if source.name not in self._studio.taken:
+                return [MakeInput(self._there.name, source, self._index(source, source.name))]
+            self.notes.append(
+                f"a source {source.name!r} is there and yours: it is left alone, and used as it is"
+            )
+            return []
+        return [*self._renewal(source, found), *self._place(source, found.name)]
+
+    def _renewal(self, source: Source, found: InputThere) -> list[Step]:
+        if not source.follows:
+            return []
+        if _unversioned(found.kind) != _unversioned(source.kind):
+            self.notes.append(
+                f"{found.name!r} is a {found.kind} and stays one; to have a {source.kind} instead, uninstall, "
+                "then install again"
+            )
+            return []
+        now = {key: source.settings[key] for key in source.follows}
+        return [] if now == {key: found.settings.get(key) for key in now} else [Update(found.name, now)]
+
+    def _place(self, source: Source, name: str) -> list[Step]:
+        scene = self._there.name
+        if name not in self._items:
+            return [PutIn(scene, name, source, self._index(source, name))]
+        if not self._record.half_made(name, self._studio.collection):
+            return []
+        item = next(item.id for item in self._there.items if item.source == name)
+        return [Place(scene, name, source, item)]
+
+    def _index(self, source: Source, name: str) -> int | None:
+        """Where it belongs: over what the kit has under it. None: on top of all."""
+        below = []
+        for lower in self._wanted.sources[: self._wanted.sources.index(source)]:
+            there = self._mine.inputs.get(lower.role)
+            below.append(there.name if there else lower.name)
+        at = max((self._items.index(lower) + 1 for lower in below if lower in self._items), default=0)
+        on_top = at == len(self._items)
+        self._items.insert(at, name)
+        return None if on_top else at
+
+
+def _unversioned(kind: str) -> str:
+    return re.sub(r"_v\d+$", "", kind)
 
 
 def uninstall_plan(studio: Studio, wanted: tuple[Scene, ...], record: Record) -> Plan:
@@ -76,7 +111,8 @@ def uninstall_plan(studio: Studio, wanted: tuple[Scene, ...], record: Record) ->
     mine = ours(studio, record, wanted)
     our_scenes = {scene.name for scene in mine.scenes.values()}
     steps: list[Step] = [_removal(studio, source.name, our_scenes) for source in mine.inputs.values()]
-    notes = []
+    notes: list[str] = []
+    removals: list[Step] = []
     for scene in mine.scenes.values():
         foreign = [item.source for item in scene.items if item.source not in mine.names]
         if foreign:
@@ -87,8 +123,14 @@ def uninstall_plan(studio: Studio, wanted: tuple[Scene, ...], record: Record) ->
             notes.append(f"the scene {scene.name!r} stays: OBS needs one. Make another, then uninstall again")
             our_scenes = our_scenes - {scene.name}
         else:
-            steps.append(RemoveScene(scene.name))
-    return Plan(tuple(steps), tuple(notes))
+            removals.append(RemoveScene(scene.name))
+    going = {step.name for step in removals if isinstance(step, RemoveScene)}
+    steps += [
+        SwitchTo(next(scene.name for scene in reversed(studio.scenes) if scene.name not in going), preview)
+        for preview, shown in ((True, studio.preview), (False, studio.on_air))
+        if shown in going
+    ]
+    return Plan((*steps, *removals), tuple(notes))
 
 
 def _removal(studio: Studio, source: str, our_scenes: set[str]) -> RemoveInput:

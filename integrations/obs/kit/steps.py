@@ -69,6 +69,17 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchTo:
+    """Before the scene that is on air, or prepared in studio mode, is removed: OBS 29 would be left without one."""
+
+    name: str
+    preview: bool = False
+
+    def __str__(self) -> str:
+        return f"{'prepare' if self.preview else 'switch to'} the scene {self.name!r}"
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveInput:
     """items: (scene, number) of all its places. elsewhere: the user's scenes among them."""
 
@@ -89,7 +100,7 @@ class RemoveScene:
         return f"remove the scene {self.name!r}"
 
 
-Step = Union[MakeScene, MakeInput, PutIn, Place, Update, RemoveInput, RemoveScene]  # noqa: UP007 (isinstance on 3.10)
+Step = Union[MakeScene, MakeInput, PutIn, Place, Update, SwitchTo, RemoveInput, RemoveScene]  # noqa: UP007 (isinstance on 3.10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,10 @@ class InputThere:
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """One scene collection of one OBS. groups: names only. kinds: of inputs that it can make."""
+    """One scene collection of one OBS. groups: names only. kinds: of inputs that it can make.
+
+    on_air, preview: scenes that are shown and, in studio mode, prepared; "" for none.
+    """
 
     collection: str
     canvas: Size
@@ -49,6 +52,8 @@ class Studio:
     groups: frozenset[str] = frozenset()
     collections: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    on_air: str = ""
+    preview: str = ""
 
     @property
     def taken(self) -> frozenset[str]:

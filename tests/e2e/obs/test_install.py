@@ -12,8 +12,17 @@ import pytest
 from daemon.cli import main
 from daemon.exit_codes import ExitCode
 from integrations.obs.kit import names
+from integrations.obs.kit.carry_out import carry_out
+from integrations.obs.kit.look import look
+from integrations.obs.kit.plan import install_plan, uninstall_plan
+from integrations.obs.kit.record import read_record
+from integrations.obs.kit.wanted import Camera, Taste, kit
 
 pytestmark = pytest.mark.e2e
+
+
+OVERLAY = "Phosphene overlay of this test"
+"""Of another name than the usual one, which a daemon that follows this OBS writes to."""
 
 
 class Phosphene:
@@ -27,7 +36,9 @@ class Phosphene:
         self.configure(studio.port, studio.password)
 
     def configure(self, port: int, password: str) -> None:
-        (self.home / "c.json").write_text(json.dumps({"obs": {"port": port, "password": password}}))
+        (self.home / "c.json").write_text(
+            json.dumps({"obs": {"port": port, "password": password, "overlay": OVERLAY}})
+        )
 
     def obs(self, *arguments: str, code: int = ExitCode.OK) -> str:
         config = str(self.home / "c.json")
@@ -117,7 +128,7 @@ def test_what_was_announced_is_done_once_and_undone_without_a_trace(phosphene, o
     assert all(after["items"][name] == items for name, items in before["items"].items())
     assert after["on air"] == before["on air"]
     items = {item["sourceName"]: item for item in after["items"][names.SCENE]}
-    assert [*items][:4] == [names.FALLBACK, names.FALLBACK_TEXT, names.PICTURE, "Phosphene overlay"]
+    assert [*items][:4] == [names.FALLBACK, names.FALLBACK_TEXT, names.PICTURE, OVERLAY]
     assert [name for name, item in items.items() if item["sceneItemEnabled"]] == [*items][:4]
     assert items[names.PICTURE]["inputKind"] == "ffmpeg_source"
     assert items[names.PICTURE]["sceneItemTransform"]["boundsWidth"] == 320
@@ -162,6 +173,39 @@ def test_what_is_the_users_stays_the_users(phosphene, obs):
         assert settled(obs, before) == before
     finally:
         remove_item(obs, "Plain", "phosphene")
+
+
+def test_a_virtual_camera_as_the_picture(obs, tmp_path):
+    """OBS takes the settings for a device, whether there is one or not."""
+    studio, record = look(obs), tmp_path / "record.json"
+    taste = Taste(Camera("/dev/video98"), ("neon",), OVERLAY, "neon")
+    wanted = kit(taste, studio.canvas, studio.kinds, studio.platform)
+    before = everything(obs)
+    plan = install_plan(studio, wanted, read_record(record))
+    assert not [trouble for _, trouble in carry_out(obs, plan, studio.collection, record) if trouble]
+    made = obs.request("GetInputSettings", {"inputName": names.PICTURE})
+    assert made["inputKind"] == "v4l2_input"
+    assert made["inputSettings"]["device_id"] == "/dev/video98"
+    assert install_plan(look(obs), wanted, read_record(record)).steps == ()
+    removal = uninstall_plan(look(obs), wanted, read_record(record))
+    assert not [trouble for _, trouble in carry_out(obs, removal, studio.collection, record) if trouble]
+    assert settled(obs, before) == before
+
+
+@pytest.mark.parametrize("studio_mode", [False, True])
+def test_uninstalling_while_the_scene_is_on_air(phosphene, obs, studio, studio_mode):
+    """In studio mode OBS 29 would be left without a program scene, and crash by the next request for it."""
+    phosphene.obs("install")
+    obs.request("SetStudioModeEnabled", {"studioModeEnabled": studio_mode})
+    obs.request("SetCurrentProgramScene", {"sceneName": names.SCENE})
+    if studio_mode:
+        obs.request("SetCurrentPreviewScene", {"sceneName": names.SCENE})
+    steps = phosphene.steps("uninstall")
+    assert any(step.startswith("switch to the scene ") for step in steps)
+    assert obs.request("GetCurrentProgramScene")["currentProgramSceneName"] in ("Neon", "Sketch", "Plain")
+    obs.request("SetStudioModeEnabled", {"studioModeEnabled": False})
+    obs.request("SetCurrentProgramScene", {"sceneName": "Neon"})
+    assert studio.running
 
 
 def test_a_broken_off_installation_is_completed(phosphene, obs):
