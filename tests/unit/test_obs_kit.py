@@ -115,12 +115,28 @@ def test_the_picture_lies_over_its_fallback_and_under_the_overlay():
 
 def test_every_push_button_stands_for_an_action_that_can_be_read():
     buttons = [source.name for source in wanted()[1].sources]
-    actions = [name.removeprefix("phosphene: ") for name in buttons]
+    actions = [names.action_of(name) for name in buttons]
     assert len(set(buttons)) == len(buttons)
     assert {"neon", "ukiyo-e", "next", "previous", "bypass", "freeze", "panic", "resume"} <= set(actions)
     for action in actions:
         parse_action(action)
     assert not any(source.shown for source in wanted()[1].sources)
+
+
+@pytest.mark.parametrize(
+    ("source", "action"),
+    [
+        ("Phosphene > neon over 1s", "neon over 1s"),
+        ("phosphene>next ", "next"),
+        ("Phosphene overlay", None),
+        ("phosphene:negative", None),
+        ("phosphene", None),
+        ("My Phosphene > next", None),
+        ("Phosphene > ", None),
+    ],
+)
+def test_names_of_push_buttons(source, action):
+    assert names.action_of(source) == action
 
 
 def test_a_stream_is_read_as_bare_jpegs_without_a_buffer():

@@ -6,7 +6,7 @@ So a thing of ours is known as ours, however the installation ends: by a crash, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from integrations.obs.kit.steps import (
 from integrations.obs.kit.studio import Studio
 from integrations.obs.kit.wanted import Scene, Source
 
-TRANSITION_S: Final = 5.0
+DONE_S: Final = 3.0
 MISSING: Final = 600
 EXISTS: Final = 601
 
@@ -80,15 +80,23 @@ class _Work:
             case SwitchTo(name=name, preview=preview):
                 which = "Preview" if preview else "Program"
                 self._obs.request(f"SetCurrent{which}Scene", {"sceneName": name})
-                self._wait_for_transition()
+                self._wait(
+                    lambda: self._obs.request("GetCurrentSceneTransitionCursor")["transitionCursor"] >= 1
+                )
             case RemoveInput(name=name, items=items):
                 # A source's removal takes its items only out of scenes that OBS draws.
                 for scene, item in items:
                     self._remove("RemoveSceneItem", {"sceneName": scene, "sceneItemId": item})
                 self._remove("RemoveInput", {"inputName": name})
+                self._wait(
+                    lambda: name not in _names(self._obs.request("GetInputList")["inputs"], "inputName")
+                )
                 self._keep(self._record.without(Made("input", name, self._collection)))
             case RemoveScene(name=name):
                 self._remove("RemoveScene", {"sceneName": name})
+                self._wait(
+                    lambda: name not in _names(self._obs.request("GetSceneList")["scenes"], "sceneName")
+                )
                 self._keep(self._record.without(Made("scene", name, self._collection)))
 
     def _make(self, what: Any, name: str, request: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,12 +121,11 @@ class _Work:
         if self._record.half_made(name, self._collection):
             self._keep(self._record.with_whole(name, self._collection))
 
-    def _wait_for_transition(self) -> None:
-        deadline = time.monotonic() + TRANSITION_S
-        while self._obs.request("GetCurrentSceneTransitionCursor")["transitionCursor"] < 1:
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.05)
+    def _wait(self, true: Callable[[], bool]) -> None:
+        """OBS answers before it has done what was asked."""
+        deadline = time.monotonic() + DONE_S
+        while not true() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _remove(self, request: str, data: Mapping[str, Any]) -> None:
         try:
@@ -130,6 +137,10 @@ class _Work:
     def _keep(self, record: Record) -> None:
         write_record(self._file, record)
         self._record = record
+
+
+def _names(things: list[dict[str, Any]], key: str) -> list[str]:
+    return [thing[key] for thing in things]
 
 
 def forget(file: Path, left: Studio, wanted: tuple[Scene, ...]) -> Record:

@@ -4,7 +4,7 @@
 -- every scene collection. Lua has no sockets; but obs-websocket lets other plugins make requests by a procedure
 -- ("call_request"), which is called here. OBS's Lua bindings cannot pass a pointer that a procedure has returned on
 -- to the next one, so these few calls go through LuaJIT's ffi. Where that is not to be had, the push button
--- "phosphene: ACTION" that `phosphene obs install` made is shown instead.
+-- "Phosphene > ACTION" that `phosphene obs install` made is shown instead.
 
 local obs = obslua
 
@@ -138,22 +138,15 @@ end
 
 -- ------------------------------------------------------------ through a push button
 
--- Whether there is such a button in this scene collection. A button springs back by itself, but for bypass and
--- freeze, which last as long as it is shown.
+-- Whether there is such a button in this scene collection. Phosphene hides it again.
 local function press(action)
-    local lasts = action == "bypass" or action == "freeze"
     local scenes, pressed = obs.obs_frontend_get_scenes(), false
     for _, source in ipairs(scenes or {}) do
         local scene = obs.obs_scene_from_source(source)
-        local item = scene and obs.obs_scene_find_source(scene, "phosphene: " .. action)
+        local item = scene and obs.obs_scene_find_source(scene, "Phosphene > " .. action)
         if item and not pressed then
-            local shown = obs.obs_sceneitem_visible(item)
-            if shown then
-                obs.obs_sceneitem_set_visible(item, false)
-            end
-            if not (shown and lasts) then
-                obs.obs_sceneitem_set_visible(item, true)
-            end
+            obs.obs_sceneitem_set_visible(item, false)
+            obs.obs_sceneitem_set_visible(item, true)
             pressed = true
         end
     end

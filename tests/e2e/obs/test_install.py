@@ -133,7 +133,7 @@ def test_what_was_announced_is_done_once_and_undone_without_a_trace(phosphene, o
     assert items[names.PICTURE]["inputKind"] == "ffmpeg_source"
     assert items[names.PICTURE]["sceneItemTransform"]["boundsWidth"] == 320
     assert not any(item["sceneItemEnabled"] for item in after["items"][names.BUTTONS_SCENE])
-    assert "libobs.show_scene_item.phosphene: next" in after["hotkeys"]
+    assert "libobs.show_scene_item.Phosphene > next" in after["hotkeys"]
     assert phosphene.script.read_text().startswith("-- Phosphene: named hotkeys")
 
     assert phosphene.steps("install") == []
@@ -214,7 +214,7 @@ def test_a_broken_off_installation_is_completed(phosphene, obs):
     for scene, name in (
         (names.SCENE, names.PICTURE),
         (names.SCENE, "phosphene"),
-        (names.BUTTONS_SCENE, "phosphene: next"),
+        (names.BUTTONS_SCENE, "Phosphene > next"),
     ):
         remove_item(obs, scene, name)
     record = json.loads(phosphene.record.read_text())
@@ -228,7 +228,7 @@ def test_a_broken_off_installation_is_completed(phosphene, obs):
     assert phosphene.steps("install") == [
         f"place '{names.FALLBACK_TEXT}' in '{names.SCENE}'",
         *(step for step in announced if f"'{names.PICTURE}'" in step or "'phosphene'" in step),
-        *(step for step in announced if "'phosphene: next'" in step),
+        *(step for step in announced if "'Phosphene > next'" in step),
     ]
     assert item_names(obs, names.SCENE) == order
     assert obs.request("GetSceneItemTransform", item)["sceneItemTransform"]["positionX"] == 160
