@@ -216,12 +216,7 @@ class ObsStudio:
             self._display = f":{number.readline().strip()}"
 
     def _environment(self) -> dict[str, str]:
-        left_out = (
-            "WAYLAND_DISPLAY",
-            "XAUTHORITY",
-            "QT_QPA_PLATFORM_PLUGIN_PATH",
-            "QT_QPA_FONTDIR",
-        )  # of cv2, too
+        left_out = ("WAYLAND_DISPLAY", "XAUTHORITY")
         nowhere = "unix:path=/nonexistent"
         return {
             # OpenCV, where this process has loaded it, sends every Qt program to its own plugins

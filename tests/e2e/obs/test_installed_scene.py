@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from integrations.obs.kit import names
-from tests.e2e.obs.test_install import Phosphene
+from tests.e2e.obs.test_install import OVERLAY, Phosphene
 
 pytestmark = pytest.mark.e2e
 
@@ -73,8 +73,29 @@ def painted(phosphene):
     return status["engine"]["status"] == "ready" and status["metrics"]["frames"] > 3
 
 
+def style(phosphene):
+    return json.loads(asked(phosphene, "/api/v1/status"))["style"]
+
+
+def written(obs):
+    """The overlay's text."""
+    return obs.request("GetInputSettings", {"inputName": OVERLAY})["inputSettings"]["text"]
+
+
+def shown(obs, button):
+    items = obs.request("GetSceneItemList", {"sceneName": names.BUTTONS_SCENE})["sceneItems"]
+    return next(item["sceneItemEnabled"] for item in items if item["sourceName"] == button)
+
+
+def has_size(obs):
+    """Whether OBS has had a picture of the stream."""
+    items = obs.request("GetSceneItemList", {"sceneName": names.SCENE})["sceneItems"]
+    item = next(item for item in items if item["sourceName"] == names.PICTURE)
+    return item["sceneItemTransform"]["sourceWidth"] > 0
+
+
 def shot(obs, source):
-    """RGB, 320x180; None until the source has a size."""
+    """BGR, 320x180. Refused while the source has no size."""
     size = {"imageFormat": "png", "imageWidth": 320, "imageHeight": 180}
     data = obs.request("GetSourceScreenshot", {"sourceName": source, **size})["imageData"]
     return picture(base64.b64decode(data.partition(",")[2]))
@@ -90,17 +111,22 @@ def difference(one, other):
     return float(np.abs(small[0] - small[1]).mean())
 
 
-def test_obs_shows_what_is_painted_and_the_card_when_it_ends(running, obs):
+def test_obs_shows_what_is_painted_follows_its_buttons_and_has_a_card_for_the_end(running, obs):
     phosphene, program = running
     phosphene.obs("install")
-    card = None
     obs.request("SetCurrentProgramScene", {"sceneName": names.SCENE})
+
+    def likeness():
+        return difference(shot(obs, names.PICTURE), picture(asked(phosphene, "/snapshot.png")))
+
     try:
-        until(
-            lambda: difference(shot(obs, names.SCENE), picture(asked(phosphene, "/snapshot.png"))) < 12,
-            15,
-            "OBS does not show the preview's picture",
-        )
+        until(lambda: has_size(obs) and likeness() < 12, 15, "OBS does not show the preview's picture")
+        until(lambda: written(obs) == style(phosphene), 5, "the overlay does not show the style")
+        obs.request("TriggerHotkeyByName", {"hotkeyName": "libobs.show_scene_item.Phosphene > comic"})
+        until(lambda: style(phosphene) == "comic", 5, "the push button does nothing")
+        until(lambda: written(obs) == "comic", 5, "the overlay does not follow")
+        until(lambda: not shown(obs, names.button("comic")), 5, "the button does not spring back")
+        until(lambda: likeness() < 12, 15, "OBS does not show the new style")
         seen = shot(obs, names.SCENE)
         cv2.imwrite(str(phosphene.home / "scene.png"), seen)
         program.terminate()

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from integrations.obs.custom_events import command_of
 from integrations.obs.kit import lua_script, names
-from pipeline.messages import SetMode, SetStyle, StepStyle, parse_command
+from pipeline.messages import SetMode, SetStyle, StepStyle
 from tests.e2e.obs.obs_studio import MISSING, ObsStudio
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} missing")]
@@ -76,10 +77,10 @@ def test_obs_lists_every_hotkey(heard):
         ("resume", SetMode("styled")),
     ],
 )
-def test_a_hotkey_is_a_command_of_the_http_api(heard, hotkey, command):
+def test_a_hotkey_is_a_command_as_custom_events_take_it(heard, hotkey, command):
     data = press(heard, f"phosphene.{hotkey}", "CustomEvent")
     assert set(data) == {"phosphene"}
-    assert parse_command(data["phosphene"]) == command
+    assert command_of(data["phosphene"]) == command
 
 
 def test_a_style_without_a_name_does_nothing_and_says_so(heard, scripted):
@@ -100,7 +101,7 @@ def test_the_settings_of_the_script_are_what_it_sends(scripted):
     events = []
     with scripted.connection(on_event=lambda name, data: events.append((name, data))) as obs:
         sent = press((obs, events), "phosphene.style_9", "CustomEvent")
-    assert parse_command(sent["phosphene"]) == SetStyle("my style", 1.5)
+    assert command_of(sent["phosphene"]) == SetStyle("my style", 1.5)
 
 
 def test_without_ffi_the_push_button_is_pressed(heard):
