@@ -38,13 +38,24 @@ def noisy(image: npt.NDArray[np.generic], sigma: float, rng: np.random.Generator
     return np.clip(image.astype(np.float32) + noise, 0, 255).round().astype(np.uint8)
 
 
+CUT = 40.0
+"""Mean change of a 64×64 thumbnail, grey levels, beyond which two frames are of different scenes."""
+
+
 def stretches(frames: list[Image], length: int) -> dict[str, list[Image]]:
-    """The calmest and the liveliest `length` frames in a row: "talking" (a still sitter) and "moving"."""
+    """The calmest and the liveliest `length` frames in a row: "talking" (a still sitter) and "moving".
+
+    Without a cut in them, where the clip has so long a stretch.
+    """
     small = [cv2.resize(f, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32) for f in frames]
     motion = np.array([np.abs(a - b).mean() for a, b in pairwise(small)])
     length = min(length, len(motion))
     window = np.convolve(motion, np.ones(length), "valid")
+    whole = np.convolve(motion > CUT, np.ones(length), "valid") < 0.5
+    if not whole.any():
+        whole[:] = True
+    calmest = int(np.where(whole, window, np.inf).argmin())
+    liveliest = int(np.where(whole, window, -np.inf).argmax())
     return {
-        name: frames[start : start + length]
-        for name, start in (("talking", int(window.argmin())), ("moving", int(window.argmax())))
+        name: frames[start : start + length] for name, start in (("talking", calmest), ("moving", liveliest))
     }
