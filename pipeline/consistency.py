@@ -85,7 +85,7 @@ class TemporalConsistency:
         ).astype(np.float32)
         memory = self._memory
         if memory is None or memory.latents.shape != z.shape:
-            self._memory = _Memory(patches, z, np.zeros((h, w), np.float32))
+            self._memory = _Memory(patches, z.clone(), np.zeros((h, w), np.float32))
             return z
         still = self._stillness(cv2.subtract(patches, memory.picture))
         most = MOST * min(self.amount, 1.0)

@@ -17,6 +17,8 @@ class RowContexts:
     def __init__(self, frame_buffer_size: int) -> None:
         self.generation = 0
         """Counts reallocations: a graph captured in an earlier generation reads memory no longer used."""
+        self.least = 0
+        """Blocks there is room for at least."""
         self._F = frame_buffer_size
         self._held: list[TextContext | None] = []  # what each block of the buffers holds
         self._buffers: list[Tensor] = []  # embeds, then keys and values of each layer; capacity · F rows each
@@ -29,8 +31,8 @@ class RowContexts:
         """
         cached = all(c.kv is not None for c in blocks)
         parts = [_tensors(c, cached) for c in blocks]
-        if len(blocks) > len(self._held) or not _alike(self._buffers, parts[0]):
-            self._allocate(len(blocks), parts[0])
+        if max(len(blocks), self.least) > len(self._held) or not _alike(self._buffers, parts[0]):
+            self._allocate(max(len(blocks), self.least), parts[0])
         destinations: list[Tensor] = []
         sources: list[Tensor] = []
         for i, (block, tensors) in enumerate(zip(blocks, parts, strict=True)):
@@ -48,9 +50,13 @@ class RowContexts:
             self._held[i] = block
         if destinations:
             torch._foreach_copy_(destinations, sources)
-        if len(blocks) not in self._stacks:
-            self._stacks[len(blocks)] = self._view(len(blocks) * self._F)
-        return self._stacks[len(blocks)]
+        return self.view(len(blocks))
+
+    def view(self, blocks: int) -> TextContext:
+        """The first `blocks` blocks, always the same tensors in one generation."""
+        if blocks not in self._stacks:
+            self._stacks[blocks] = self._view(blocks * self._F)
+        return self._stacks[blocks]
 
     @torch.inference_mode(False)  # tensors made in inference mode could not be written to outside of it
     def _allocate(self, blocks: int, like: Sequence[Tensor]) -> None:

@@ -12,7 +12,7 @@ static tensors, `compute` only runs device work on those, `collect` keeps the bo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -130,10 +130,17 @@ class StreamBatch:
         return self._plan(state, admission)
 
     @torch.no_grad()
-    def compute(self, latents: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    def compute(
+        self,
+        latents: Tensor,
+        layout: Layout,
+        predict: Predict | None = None,
+        context: TextContext | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """The device's part of a step: no number is read back, no tensor of the state changes its address.
 
-        latents: as for `step`. Returns what leaves the last slot: clean latents [F, C, h, w] in the
+        latents: as for `step`. predict, context: for a recording (see `steady_layouts`); None: the batch's own and
+        what `load` left. Returns what leaves the last slot: clean latents [F, C, h, w] in the
         latents' dtype, zeros where not finite, and those flags [F] (bool, on the device). Garbage while the
         last slot is empty.
         """
@@ -154,7 +161,7 @@ class StreamBatch:
         if len(layout.bypass) == self.steps:
             denoised = state.clean
         else:
-            denoised = self._denoise(state, layout)
+            denoised = self._denoise(state, layout, predict or self.predict, context or self._context)
             for k in layout.bypass:
                 denoised[k].copy_(state.clean[k])
 
@@ -213,9 +220,54 @@ class StreamBatch:
         if self._state is not None:
             self._state.clear()
 
+    # ------------------------------------------------------------ for an engine that records
+
+    def reserve(self) -> None:
+        """Room for every form of guidance at once, so that no static tensor moves when the form changes."""
+        self._allocated().reserve(2 * self.steps * self.frame_buffer_size)
+        self._contexts.least = 2 * self.steps
+        self._planned = ()
+
+    def twin(self) -> StreamBatch:
+        """Another batch of the same shape with tensors of its own, to run the operations on without an effect."""
+        state = self._allocated()
+        other = StreamBatch(
+            self.predict, steps=self.steps, frame_buffer_size=self.frame_buffer_size,
+            prediction_type=self.prediction_type, add_noise=self.add_noise, prompt_switch=self.prompt_switch,
+            dtype=self._dtype,
+        )  # fmt: skip
+        other.allocate(torch.zeros(state.shape, device=state.device, dtype=state.latents_dtype))
+        other.reserve()
+        return other
+
+    @property
+    def latents_dtype(self) -> torch.dtype:
+        return self._allocated().latents_dtype
+
+    def steady_layouts(self) -> Iterator[tuple[Layout, TextContext]]:
+        """The layout of every form of guidance when all slots have it, and the prompts' static tensors. After
+        `reserve` and the first `load`; from any thread."""
+        state, F = self._allocated(), self.frame_buffer_size
+        forms: tuple[GuidanceForm, ...] = ("none", "self", "onetime", "full")
+        for form in forms:
+            slots = {"onetime": range(1), "full": range(self.steps)}.get(form, range(0))
+            extra = tuple((k, form) for k in slots)
+            blocks = self.steps + len(extra)
+            layout = Layout(
+                rows=blocks * F,
+                extra=extra,
+                guided=form != "none",
+                residual=form in ("self", "onetime"),
+                bypass=(),
+                generation=state.generation + self._contexts.generation,
+            )
+            yield layout, self._contexts.view(blocks)
+
     # ------------------------------------------------------------ inside
 
-    def _denoise(self, state: StreamState, layout: Layout) -> Tensor:
+    def _denoise(
+        self, state: StreamState, layout: Layout, predict: Predict, context: TextContext | None
+    ) -> Tensor:
         """x̂_k of every slot, [T, F, C, h, w] float32, from one UNet call."""
         c, F, B = state.coefficients, self.frame_buffer_size, self.steps * self.frame_buffer_size
         x = state.x
@@ -225,8 +277,8 @@ class StreamBatch:
         for (k, _), block in zip(layout.extra, blocks, strict=True):
             rows[block].copy_(rows[k * F : (k + 1) * F])
 
-        assert self._context is not None
-        output = self.predict(rows, state.timesteps[: layout.rows], self._context)
+        assert context is not None
+        output = predict(rows, state.timesteps[: layout.rows], context)
         if output.shape != rows.shape:
             raise EngineError(f"the UNet made {tuple(output.shape)} of latents {tuple(rows.shape)}")
         output = output.float()

@@ -95,6 +95,10 @@ class CompiledEngine:
     def prepare_for(self, shape: StreamShape) -> None:
         pass  # what is not compiled is asked for when it is needed
 
+    def extend(self, rows: int) -> None:
+        """Take what was compiled for one more number of rows; from any thread."""
+        self.parts.add(rows)
+
     def info(self) -> dict[str, Any]:
         return {**self._facts, "rows": sorted(self.parts.rows())}
 

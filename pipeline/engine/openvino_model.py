@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.engine.job import Job
+from pipeline.engine.openvino_quiet import openvino
 from pipeline.engine.parts import DecodePart, EncodePart, UNetPart, example
 from pipeline.models.model import Model
 
@@ -38,7 +39,7 @@ def write_networks(model: Model, job: Job, folder: Path) -> None:
 
     `model` is float32: the precision of the numbers is chosen when a network is compiled.
     """
-    import openvino as ov
+    ov = openvino()
     from openvino.preprocess import PrePostProcessor
 
     pictures = torch.zeros(job.frames, job.height, job.width, 3, dtype=torch.uint8)
@@ -68,8 +69,9 @@ def write_networks(model: Model, job: Job, folder: Path) -> None:
 def traced(part: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
     """An OpenVINO network of `part`.
 
-    Through the front end itself: `openvino.convert_model` does the same and reports its use over the network.
+    Through the front end itself: `openvino.convert_model` would do the same, and more besides.
     """
+    openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from pipeline.cross_attention import KV
 from pipeline.engine.job import Job
 from pipeline.engine.openvino_model import is_large, settings_of, unet_of
+from pipeline.engine.openvino_quiet import openvino
 from pipeline.engine.parts import flat
 
 _ROTATING: Final = 3
@@ -21,7 +22,7 @@ class OpenVinoParts:
     compiled on the calling thread."""
 
     def __init__(self, job: Job, folder: Path) -> None:
-        import openvino as ov
+        ov = openvino()
 
         self._job = job
         self._folder = folder
@@ -68,7 +69,7 @@ class _Request:
     """One network with memory of its own for results; inputs are bound again only where their address changed."""
 
     def __init__(self, compiled: Any, out: tuple[int, ...], dtype: torch.dtype) -> None:
-        import openvino as ov
+        ov = openvino()
 
         self._tensor = ov.Tensor
         self._types = [port.element_type for port in compiled.inputs]

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import torch
 
@@ -20,11 +20,11 @@ from pipeline.admission import Admission
 from pipeline.engine import agreement
 from pipeline.engine.build_process import BuildError, BuildStoppedError
 from pipeline.engine.cache import Place, prune
-from pipeline.engine.compiled import CompiledEngine
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.engine import Engine
 from pipeline.engine.job import Job
 from pipeline.engine.kinds._contract import kind_of
+from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pictures
 from pipeline.engine.switch import EngineSwitch
 
@@ -47,6 +47,16 @@ class Stage(Protocol):
     def live_frames(self) -> tuple[Pictures, Admission] | None:
         """A copy of the pictures that were painted last [F, H, W, 3], and their state; None before the first."""
         ...
+
+
+@runtime_checkable
+class Extensible(Protocol):
+    """An engine made of parts for certain numbers of UNet rows, of which there can be more later."""
+
+    parts: Parts
+    on_missing: Callable[[int], None]
+
+    def extend(self, rows: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +174,16 @@ class Upgrade:
         if (reason := module.available(self.eager.device.type)) is not None:
             self._refuse(job.kind, reason, "warning" if self.asked_for else "info")
             return
-        place = Place.of(job.kind, job.key(*module.versions()), self.cache)
-        risky = getattr(module, "RISKY", False)
-        if risky and place.failed_trials() >= 2:
-            self._refuse(
-                job.kind, f"the process ended twice while it began; to try again, delete {place.folder}"
-            )
-            return
         try:
+            place = Place.of(job.kind, job.key(*module.versions()), self.cache)
+            risky = getattr(module, "RISKY", False)
+            if risky and place.failed_trials() >= 2:
+                raise BuildError(
+                    f"the process ended twice while it began; to try again, delete {place.folder}"
+                )
+            self._built(job, place, module)
+            self._next_live()  # without a camera this takes as long as it likes
             with place.trial() if risky else place.no_trial():
-                self._built(job, place, module)
                 engine = module.load(job, place.folder, EagerEngine(self.eager.model))
                 found = self._compared(engine)
         except BuildStoppedError:
@@ -235,7 +245,7 @@ class Upgrade:
                 taken[0] = True
             decided.set()
 
-        if isinstance(new.engine, CompiledEngine):
+        if isinstance(new.engine, Extensible):
             new.engine.on_missing = self._miss
         self.stage.between_frames(swap)
         while not decided.wait(0.1):
@@ -257,17 +267,17 @@ class Upgrade:
     def _extend(self, job: Job, rows: frozenset[int], *, ahead: bool = False) -> None:
         """More compiled numbers of rows for the engine that paints; ahead: before they are needed."""
         painting = self._painting
-        if painting is None or not isinstance(painting.engine, CompiledEngine):
+        if painting is None or not isinstance(painting.engine, Extensible):
             return
-        parts = painting.engine.parts
-        lacking = sorted(rows - parts.rows())
-        if not lacking or (ahead and parts.large):
+        engine: Extensible = painting.engine
+        lacking = sorted(rows - engine.parts.rows())
+        if not lacking or (ahead and engine.parts.large):
             return
         self.building = painting.job.kind
         try:
             self._built(painting.job.with_rows(lacking), painting.place, kind_of(painting.job.kind))
             for count in lacking:
-                parts.add(count)
+                engine.extend(count)
         except BuildError as error:
             self._refuse(f"{painting.job.kind} with {lacking} rows", str(error))
 

@@ -59,6 +59,15 @@ class UNet(nn.Module):
             layer.project_text(embeds) for t in self._transformers() for layer in t.transformer_blocks
         )
 
+    def fuse_attention(self) -> None:
+        """Queries, keys and values of self-attention from one matrix each: one kernel instead of three.
+
+        The three matrices become views of it, so that LoRA weights written into them reach it.
+        """
+        for t in self._transformers():
+            for layer in t.transformer_blocks:
+                layer.attn1.fuse()
+
     def waves(self, timesteps: Tensor) -> Tensor:
         """Sinusoids of `timesteps` [N] (whole or not): float32 [N, first width].
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
@@ -76,7 +77,7 @@ class _Layer(nn.Module):
 
     def forward(self, x: Tensor, text: LayerKV) -> Tensor:
         h = self.norm1(x)
-        x = x + self.attn1(h, self.attn1.keys_values(h))
+        x = x + self.attn1.over_itself(h)
         x += self.attn2(self.norm2(x), text)
         x += self.ff(self.norm3(x))
         return x
@@ -90,6 +91,23 @@ class _Attention(nn.Module):
         self.to_k = nn.Linear(source_width, width, bias=False)
         self.to_v = nn.Linear(source_width, width, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self._fused: Tensor | None = None
+
+    def fuse(self) -> None:
+        """See `UNet.fuse_attention`."""
+        parts = (self.to_q, self.to_k, self.to_v)
+        if self._fused is None and all(isinstance(part, nn.Linear) for part in parts):
+            fused = torch.cat([part.weight.data for part in parts])
+            for part, rows in zip(parts, fused.chunk(3), strict=True):
+                part.weight.data = rows
+            self._fused = fused
+
+    def over_itself(self, x: Tensor) -> Tensor:
+        """Self-attention of tokens [R, L, width]."""
+        if self._fused is None:
+            return self._read(self._split(self.to_q(x)), self.keys_values(x))
+        query, key, value = (self._split(t) for t in functional.linear(x, self._fused).chunk(3, dim=-1))
+        return self._read(query, (key, value))
 
     def keys_values(self, source: Tensor) -> LayerKV:
         """Of tokens [R, L, source width]: each [R, heads, L, width / heads], views."""
@@ -99,12 +117,15 @@ class _Attention(nn.Module):
         key, value = source
         if key.shape[0] != x.shape[0]:
             key, value = (t.expand(x.shape[0], -1, -1, -1) for t in source)
-        read = scaled_dot_product_attention(self._split(self.to_q(x)), key, value)
+        return self._read(self._split(self.to_q(x)), (key, value))
+
+    def _read(self, query: Tensor, source: LayerKV) -> Tensor:
+        read = scaled_dot_product_attention(query, *source)
         out: Tensor = self.to_out[0](read.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
+        return x.reshape(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
 
 
 class _FeedForward(nn.Module):

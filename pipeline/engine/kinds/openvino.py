@@ -34,12 +34,13 @@ def versions() -> tuple[str, ...]:
 
 def build(job: Job, folder: Path, say: Say) -> None:
     """Networks once, then the compiler's cache for every number of rows in `job.rows`."""
-    import openvino as ov
     import torch
 
     from pipeline.engine.building import model_for
     from pipeline.engine.openvino_model import settings_of, unet_of, write_networks
+    from pipeline.engine.openvino_quiet import openvino
 
+    ov = openvino()
     if not (folder / "unet.xml").exists():
         say("OpenVINO: reading the model")
         write_networks(model_for(job, torch.float32), job, folder)
@@ -53,13 +54,12 @@ def build(job: Job, folder: Path, say: Say) -> None:
 
 
 def load(job: Job, folder: Path, eager: EagerEngine) -> CompiledEngine:
-    import openvino as ov
-
     from pipeline.engine.compiled import CompiledEngine
     from pipeline.engine.openvino_parts import OpenVinoParts
+    from pipeline.engine.openvino_quiet import openvino
 
     parts = OpenVinoParts(job, folder)
     for rows in job.rows:
         parts.add(rows)
-    facts = {"compiler": f"OpenVINO {ov.get_version().split('-')[0]}"}
+    facts = {"compiler": f"OpenVINO {openvino().get_version().split('-')[0]}"}
     return CompiledEngine("openvino", eager, parts, (job.frames, job.height, job.width, 3), facts)

@@ -1,0 +1,87 @@
+"""The parts of a model compiled ahead of time by PyTorch's Inductor: one package a part and number of rows.
+
+Ahead of time, because `torch.compile` traces in the process that paints and holds Python's lock meanwhile.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.cross_attention import KV
+from pipeline.engine.denormals import flushed
+from pipeline.engine.job import Job
+from pipeline.engine.parts import DecodePart, EncodePart, UNetPart, example, flat
+from pipeline.models.model import Model
+
+if TYPE_CHECKING:
+    from pipeline.engine.kinds._contract import Say
+
+_LARGE: Final = 300e6  # weights: each number of rows has its own copy of them
+
+
+def compile_parts(model: Model, job: Job, folder: Path, say: Say) -> None:
+    """encode.pt2, decode.pt2 and unet_ROWS.pt2 for every number of rows in `job.rows`; what is there stays."""
+    pictures = torch.zeros(job.frames, job.height, job.width, 3, dtype=torch.uint8, device=model.device)
+    sides = job.height // model.vae_scale, job.width // model.vae_scale
+    latents = torch.zeros(job.frames, model.latent_channels, *sides, device=model.device)
+    wanted: list[tuple[str, nn.Module, tuple[Tensor, ...]]] = [
+        ("encode", EncodePart(model), (pictures,)),
+        ("decode", DecodePart(model), (latents,)),
+    ]
+    wanted += [(f"unet_{r}", UNetPart(model), example(model, r, job.height, job.width)) for r in job.rows]
+    for name, part, inputs in wanted:
+        if not (folder / f"{name}.pt2").exists():
+            say(f"Inductor: {name}")
+            compile_part(part.eval(), inputs, folder / f"{name}.pt2")
+    (folder / "large").write_text(str(int(sum(p.numel() for p in model.unet.parameters()) > _LARGE)), "utf-8")
+
+
+def compile_part(part: nn.Module, inputs: tuple[Tensor, ...], package: Path) -> None:
+    """One package. On a card, convolutions and matrix products are autotuned: minutes, once."""
+    configs: dict[str, Any] = {"max_autotune": True} if inputs[0].device.type == "cuda" else {}
+    with torch.no_grad():
+        exported = torch.export.export(part, inputs, strict=False)
+        new = package.with_suffix(".new.pt2")
+        torch._inductor.aoti_compile_and_package(exported, package_path=str(new), inductor_configs=configs)
+        new.replace(package)
+
+
+class InductorParts:
+    """See `pipeline.engine.parts.Parts`."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.large = (folder / "large").read_text("utf-8") == "1"
+        self._device = torch.device(job.device)
+        self._folder = folder
+        self._encode, self._decode = self._loaded("encode"), self._loaded("decode")
+        self._unets: dict[int, Any] = {}
+
+    def _loaded(self, name: str) -> Any:
+        # Single-threaded: each package has one caller, and a capture of a graph bears no query of an event.
+        path = str(self._folder / f"{name}.pt2")
+        return torch._inductor.aoti_load_package(path, run_single_threaded=True)
+
+    def rows(self) -> frozenset[int]:
+        return frozenset(self._unets)
+
+    def add(self, rows: int) -> None:
+        self._unets = {**self._unets, rows: self._loaded(f"unet_{rows}")}
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        return self._run(self._encode, pictures)
+
+    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
+        return self._run(self._unets[x.shape[0]], x, waves, *(t.contiguous() for t in flat(kv)))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self._run(self._decode, latents)
+
+    def _run(self, package: Any, *inputs: Tensor) -> Tensor:
+        with flushed(self._device):
+            out = package(*(t.contiguous() for t in inputs))
+        result: Tensor = out[0] if isinstance(out, (list, tuple)) else out
+        return result

@@ -1,0 +1,39 @@
+"""`kind: cuda_graph`: PyTorch's kernels replayed as CUDA graphs; there within a second, no compiler needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pipeline.engine.eager import EagerEngine
+    from pipeline.engine.engine import Engine
+    from pipeline.engine.job import Job
+
+AUTO: Final[Mapping[str, int]] = {"cuda": 1}
+RISKY: Final = True
+
+
+def available(device: str) -> str | None:
+    if device != "cuda":
+        return f"CUDA graphs need an NVIDIA card and the device is {device}: use engine.kind: auto"
+    return None
+
+
+def versions() -> tuple[str, ...]:
+    return ()
+
+
+def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
+    from pipeline.engine.cuda_capture import graph_engine
+    from pipeline.engine.module_parts import ModuleParts
+
+    eager.model.unet.fuse_attention()
+    if job.fp8:
+        from pipeline.engine.fp8 import supported
+        from pipeline.errors import EngineError
+
+        if (reason := supported(eager.device)) is not None:
+            raise EngineError(f"engine.fp8 is on, but {reason}", "set engine.fp8: false")
+    return graph_engine("cuda_graph", eager, ModuleParts(eager.model, job.every_rows, fp8=job.fp8), job)

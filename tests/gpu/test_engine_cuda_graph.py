@@ -1,0 +1,177 @@
+"""CUDA graphs on a card: equal to eager through live changes, nothing recorded anew, no wait in the painting thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.admission import Admission
+from pipeline.conditioning import TextConditioner
+from pipeline.engine.agreement import LIMIT, distance, objection, relative
+from pipeline.engine.build_process import build_in_process
+from pipeline.engine.eager import EagerEngine
+from pipeline.engine.graph_engine import GraphEngine
+from pipeline.engine.job import Job
+from pipeline.engine.kinds import cuda_graph, inductor
+from pipeline.models.load import load_model
+from pipeline.models.model import Model
+from pipeline.noise import noise_for
+from pipeline.schedule import Schedule
+from pipeline.stream_batch import StreamBatch
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
+]
+
+SIDE = 256
+STEPS = {1: (45,), 4: (20, 30, 40, 46)}
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model("builtin", device="cuda", dtype=torch.float16)
+
+
+def job(steps: int, **changes: object) -> Job:
+    made = Job(
+        kind="cuda_graph", model="builtin", vae=None, weights=(), allow_pickle=False, device="cuda", dtype="float16",
+        height=SIDE, width=SIDE, frames=1, steps=steps, rows=(steps,), threads=1,
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def state_for(model: Model, steps: int, seed: int, **changes: object) -> Admission:
+    conditioner = TextConditioner(model)
+    made = Admission(
+        context=conditioner.encode(("oil painting", "anime", "comic book", "pixel art")[seed % 4]),
+        negative=conditioner.encode("photo"), guidance="self", guidance_scale=1.3, delta=0.9,
+        schedule=Schedule.of(model.alphas_cumprod, STEPS[steps]),
+        noise=noise_for(seed, steps, model.latent_channels, SIDE // 8, SIDE // 8, device="cuda"), revision=seed,
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def picture() -> np.ndarray:
+    coarse = np.random.default_rng().integers(0, 256, (1, 8, 8, 3), np.uint8)
+    return np.ascontiguousarray(coarse.repeat(SIDE // 8, 1).repeat(SIDE // 8, 2))
+
+
+def batch_for(engine: EagerEngine | GraphEngine, steps: int) -> StreamBatch:
+    return StreamBatch(engine.predict, steps=steps, prediction_type=engine.model.prediction_type)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_stream_equals_eager_through_every_live_change(model, steps):
+    engine = cuda_graph.load(job(steps), None, EagerEngine(model))
+    eager = EagerEngine(model)
+    ours, theirs = batch_for(engine, steps), batch_for(eager, steps)
+    states = [state_for(model, steps, 0)]
+    forms = ("none", "self", "onetime", "full")
+    states += [state_for(model, steps, i, guidance=form) for i, form in enumerate(forms) for _ in range(3)]
+    for i, state in enumerate(states):
+        frame = picture()
+        got = engine.step(ours, engine.encode(frame), state, [i])
+        expected = eager.step(theirs, eager.encode(frame), state, [i])
+        if i == 0:
+            assert engine.recorded(60)
+            assert engine.info()["graphs"] == 4
+        if got is None or expected is None:
+            assert got is expected
+            continue
+        assert relative(got.latents, expected.latents) < LIMIT.prediction
+        pictures = engine.decode_async(got.latents).result().int()
+        assert (pictures - eager.decode(expected.latents).int()).abs().float().mean() < LIMIT.pictures
+    engine.close()
+
+
+def test_pictures_that_follow_each_other_without_a_wait_do_not_mix(model):
+    """The decode queue is behind; the main queue goes on writing."""
+    engine, eager = cuda_graph.load(job(1), None, EagerEngine(model)), EagerEngine(model)
+    batch, state = batch_for(engine, 1), state_for(model, 1, 1)
+    for _ in range(6):
+        frames = [picture() for _ in range(2)]
+        pending = []
+        for frame in frames:
+            emitted = engine.step(batch, engine.encode(frame), state, [0])
+            assert emitted is not None
+            torch.cuda._sleep(5_000_000)
+            pending.append(engine.decode_async(emitted.latents))
+        for frame, waiting in zip(frames, pending, strict=True):
+            out = batch_for(eager, 1).step(eager.encode(frame), state, [0])
+            assert out is not None
+            expected = eager.decode(out.latents).int()
+            assert (waiting.result().int() - expected).abs().float().mean() < LIMIT.pictures
+    engine.close()
+
+
+def test_the_painting_thread_never_waits(model):
+    """A step is asked for while the card is busy for a long time: the call comes back at once."""
+    engine = cuda_graph.load(job(1), None, EagerEngine(model))
+    batch, state, frame = batch_for(engine, 1), state_for(model, 1, 1), picture()
+    for _ in range(3):
+        engine.step(batch, engine.encode(frame), state, [0])
+        engine.recorded(60)
+    torch.cuda.synchronize()
+    torch.cuda._sleep(400_000_000)
+    begin = time.perf_counter()
+    emitted = engine.step(batch, engine.encode(frame), state, [0])
+    assert emitted is not None
+    pending = engine.decode_async(emitted.latents)
+    assert time.perf_counter() - begin < 0.05
+    assert not pending.ready()
+    pending.result()
+    engine.close()
+
+
+def test_recording_beside_a_thread_that_paints_and_allocates(model):
+    eager, halt, failed = EagerEngine(model), threading.Event(), []
+
+    def paint() -> None:
+        batch, state = batch_for(eager, 1), state_for(model, 1, 2)
+        try:
+            while not halt.is_set():
+                batch.step(eager.encode(picture()), state, [0])
+                torch.empty(1 << 22, device="cuda")
+        except Exception as error:  # noqa: BLE001 handed to the test
+            failed.append(error)
+
+    thread = threading.Thread(target=paint)
+    thread.start()
+    try:
+        engine = cuda_graph.load(job(1), None, EagerEngine(model))
+        found = distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))
+    finally:
+        halt.set()
+        thread.join()
+    assert not failed
+    assert objection(found) is None
+    engine.close()
+
+
+def test_8_bit_layers_stay_near(model):
+    from pipeline.engine.fp8 import supported
+
+    if (reason := supported(torch.device("cuda"))) is not None:
+        pytest.skip(reason)
+    engine = cuda_graph.load(job(1, fp8=True), None, EagerEngine(model))
+    assert not engine.follows_weights
+    found = distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))
+    assert found.pictures < 4.0, found
+    engine.close()
+
+
+@pytest.mark.slow
+def test_inductor_builds_apart_and_equals_eager(model, tmp_path):
+    if (reason := inductor.available("cuda")) is not None:
+        pytest.skip(reason)
+    wanted = job(1, kind="inductor")
+    build_in_process(wanted, tmp_path, threading.Event())
+    engine = inductor.load(wanted, tmp_path, EagerEngine(model))
+    assert objection(distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))) is None
+    engine.close()
