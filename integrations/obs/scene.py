@@ -12,6 +12,7 @@ from integrations.obs.names import field_of, is_text
 Ask = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 """`Connection.request`."""
 
+NONE_ON_AIR: Final = 600  # as for a scene that is not there
 NESTED: Final = 16  # scenes and groups looked into, the scene itself included
 
 
@@ -83,8 +84,14 @@ def read_text(ask: Ask, source: str) -> str:
 
 
 def program_scene(ask: Ask) -> SceneId:
-    """The scene on air, or the one that a running transition leads to."""
-    answer = ask("GetCurrentProgramScene", {})
+    """The scene on air, or the one that a running transition leads to. Raises RefusedRequestError: there is none.
+
+    `GetCurrentProgramScene` is never asked: when the scene on air was removed in studio mode there is none, and
+    OBS 29 crashes by it.
+    """
+    answer = ask("GetSceneList", {})
+    if not answer.get("currentProgramSceneName"):
+        raise RefusedRequestError("GetSceneList", NONE_ON_AIR, "no scene is on air")
     return SceneId(answer["currentProgramSceneName"], answer.get("currentProgramSceneUuid") or "")
 
 

@@ -78,7 +78,7 @@ class _Session:
             self._changing_since = None
         if not self._loaded:
             try:
-                self._obs.request("GetCurrentProgramScene")
+                self._obs.request("GetSceneList")
                 self._loaded = True
                 self._due = [0.0 for _ in self._parts]
                 self._each(lambda part: part.begin(self._obs))

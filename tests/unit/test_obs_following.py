@@ -43,15 +43,15 @@ class ScriptedObs:
             "GetVersion": {"obsWebSocketVersion": "5.5.2"},
             "GetVideoSettings": {"fpsNumerator": 30, "fpsDenominator": 1},
             "GetStudioModeEnabled": {"studioModeEnabled": self.studio},
-            "GetCurrentProgramScene": {
-                "currentProgramSceneName": self.scene,
-                "currentProgramSceneUuid": self.uuid,
-            },
             "GetCurrentSceneTransition": self.transition,
             "GetCurrentSceneTransitionCursor": {"transitionCursor": self.cursor},
             "GetSceneSceneTransitionOverride": self.override,
             "GetSceneTransitionList": {"transitions": [self.transition]},
-            "GetSceneList": {"scenes": []},
+            "GetSceneList": {
+                "scenes": [],
+                "currentProgramSceneName": self.scene,
+                "currentProgramSceneUuid": self.uuid,
+            },
             "GetSceneItemList": {"sceneItems": []},
         }
         if name in answers:
@@ -280,7 +280,7 @@ def test_obs_that_is_loading_is_asked_again():
     request, answers = obs.request, iter([False, False])
 
     def loading(name, data=None, **_):
-        if name == "GetCurrentProgramScene" and next(answers, True) is False:
+        if name == "GetSceneList" and next(answers, True) is False:
             raise NotReadyError(name)
         return request(name, data)
 

@@ -59,7 +59,9 @@ def uninstall(config: Path | None, dry_run: bool, as_json: bool) -> int:
         script = None if others else lua_script.uninstall_step(record.script)
         refused = _do(obs, plan, studio.collection, script, dry_run)
         if not dry_run and not refused:
-            forget(record_file(), look(obs), wanted)
+            left = forget(record_file(), look(obs), wanted)
+            if script is not None and script.do == "keep":  # the user's from now on
+                write_record(record_file(), dataclasses.replace(left, script=None))
     hints = (
         [f"also installed in: {', '.join(others)} (switch to it in OBS, and uninstall again)"]
         if others

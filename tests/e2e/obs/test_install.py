@@ -167,6 +167,7 @@ def test_what_is_the_users_stays_the_users(phosphene, obs):
         assert f"the scene '{names.SCENE}' stays, because it holds yours: 'My logo'" in said
         assert "has been changed by you" in said
         assert phosphene.script.read_text() == "-- mine now"
+        assert not phosphene.record.exists()
         assert item_names(obs, names.SCENE) == ["My logo"]
         remove_item(obs, names.SCENE, "My logo")
         obs.request("RemoveScene", {"sceneName": names.SCENE})

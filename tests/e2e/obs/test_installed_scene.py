@@ -113,7 +113,11 @@ def difference(one, other):
 
 def test_obs_shows_what_is_painted_follows_its_buttons_and_has_a_card_for_the_end(running, obs):
     phosphene, program = running
+    before = json.loads(asked(phosphene, "/api/v1/status"))
     phosphene.obs("install")
+    time.sleep(0.5)
+    after = json.loads(asked(phosphene, "/api/v1/status"))
+    assert (after["mode"], after["revision"]) == ("styled", before["revision"]), "making buttons presses none"
     obs.request("SetCurrentProgramScene", {"sceneName": names.SCENE})
 
     def likeness():

@@ -159,6 +159,20 @@ def test_a_rename_is_no_change_of_scene(daemon, desk):
     assert daemon.style.name == "oil"
 
 
+def test_a_scene_removed_on_air_in_studio_mode_leaves_obs_alive(daemon, desk, studio):
+    """OBS 29 has no scene on air then, and `GetCurrentProgramScene` from anybody ends it."""
+    desk.make_scene("Gone soon")
+    desk.to("Gone soon")
+    desk.ask("SetStudioModeEnabled", studioModeEnabled=True)
+    time.sleep(0.3)
+    desk.ask("RemoveScene", sceneName="Gone soon")
+    time.sleep(2.5)  # two polls at least
+    assert studio.running
+    assert daemon.obs()["status"] == "connected"
+    desk.to("Neon")
+    until(lambda: daemon.style.name == "neon", 2.0)
+
+
 def test_two_hundred_rapid_switches(daemon, desk):
     chance = random.Random(5)
     for _ in range(200):
