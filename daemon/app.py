@@ -17,6 +17,7 @@ from daemon import panic_mark, places
 from daemon.camera_view import CameraView
 from daemon.choice import Choice
 from daemon.control import ControlHub
+from daemon.deadline_watch import DeadlineWatch
 from daemon.demand import Demand
 from daemon.equipment import LiveEquipment
 from daemon.exit_codes import ExitCode
@@ -62,7 +63,8 @@ class Host:
             said = "panic is still on from before: the camera stays closed until phosphene resume"
             self.control.emit(Event("state", said, {"mend": "phosphene resume"}, level="warning"))
         self.canvas = canvas_of(settings)
-        self.roles = Roles(settings, self.canvas, lambda: self.control.state, self.control.emit, self._look)
+        self.deadline = DeadlineWatch(settings.deadline, self.control.state, self.control.emit)
+        self.roles = Roles(settings, self.canvas, self.deadline.effective, self.control.emit, self._look)
         self.integrations = IntegrationThreads(settings, self.control, self.control.emit)
         self.bank = StyleBank(self.control)
         self.pictures = StylePictures(
@@ -187,6 +189,9 @@ class Host:
             self.integrations.watch()
             self.pictures.watch(self.roles.engine.facts.status == "ready")
             self._look()
+            painter = self.roles.engine
+            if painter.facts.status == "ready" and self.deadline.measure(painter.counts.get("frame_ms")):
+                self._effects.put(self.control.state)
             self._ping()
             if deadline is not None and time.monotonic() >= deadline:
                 return
@@ -243,6 +248,7 @@ class Host:
 
     def _changed(self, state: LiveState) -> None:
         """On the thread that submitted: viewers see the new mode with their next frame; the slow part follows."""
+        self.deadline.changed(state)
         self._look()
         self._effects.put(state)
 
@@ -257,7 +263,8 @@ class Host:
             if panic != (panic := state.mode is Mode.PANIC):
                 self._keep_panic(panic)
             try:
-                self.roles.apply(state, asleep=self.demand.asleep or self._computer_sleeps)
+                asleep = self.demand.asleep or self._computer_sleeps
+                self.roles.apply(self.deadline.effective(), asleep=asleep)
             except Exception:  # the next command must still be carried out, a panic above all
                 log.exception("revision %d was not carried out", state.revision)
 
@@ -280,6 +287,8 @@ class Host:
         self.settings = settings
         self.integrations.adopt(settings)
         self.playlist.adopt(settings.playlist)
+        self.deadline.adopt(settings.deadline)
+        self._effects.put(self.control.state)
         self.roles.adopt(settings, restart_capture=any(key.split(".")[0] == "source" for key in changed))
         self._look()
 

@@ -147,6 +147,21 @@ class EngineSettings(Options):
     )
 
 
+class DeadlineSettings(Options):
+    """Rather coarser than late: what is given up while frames miss their time, least visible first."""
+
+    fps: float = setting(
+        0.0, "frames a second that 99 of 100 frames must be in time for; 0: off", applies="live", ge=0, le=240
+    )
+    least_threshold: float = setting(
+        0.9, "the similarity threshold goes no lower", applies="live", ge=0, lt=1
+    )
+    least_steps: int = setting(1, "no fewer steps than this", applies="live", ge=1, le=8)
+    least_scale: float = setting(
+        0.5, "no smaller a share of the canvas' sides than this", applies="live", ge=0.25, le=1
+    )
+
+
 class LogSettings(Options):
     """The log of `phosphene logs`."""
 
@@ -172,6 +187,7 @@ class Settings(Options):
         "on_demand: camera closed and model idle while no program streams and nobody looks; always: open",
         applies="live",
     )
+    deadline: DeadlineSettings = setting({}, "rather coarser than late", applies="live")
     on_fault: OnFault = setting(
         "slate",
         "shown after a fault: slate (a card with the reason), blur, or raw (your real face)",

@@ -63,6 +63,7 @@ def status_of(host: Host) -> dict[str, Any]:
             "stale_ms": percentiles(shown.stale_ms) if shown else nothing,
             "gap_ms_p99": rounded(gap99),
             "stages_ms": {**capture.stages, **painter.stages},
+            "frame_ms": {key: (counts.get("frame_ms") or {}).get(key) for key in ("p50", "p99")},
             "frames": counts.get("frames_out", 0),
             "skipped": counts.get("skipped", 0),
             "dropped": counts.get("dropped", 0),
@@ -75,6 +76,7 @@ def status_of(host: Host) -> dict[str, Any]:
         "web": {"show_raw": host.settings.web.show_raw, "host": host.settings.web.host},
         "playlist": host.playlist.facts(),
         "faults": [text for text in (*said, *(s["error"] for s in sinks)) if text],
+        "deadline": host.deadline.status(),
         "processes": {
             "host": os.getpid(),
             "capture": capture.role.pid,

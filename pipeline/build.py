@@ -188,6 +188,7 @@ class Build:
             "superseded": counts.superseded,
             "invalid": counts.invalid,
             "withheld": self.runner.withheld,
+            "frame_ms": self.runner.frame_times.summary(),
             "busy_s": (now_ns() - counts.last_call_ns) / 1e9,
             "revision": self.admissions.revision,
             "shape": {key: self.info[key] for key in ("steps", "size", "detail")},

@@ -23,6 +23,7 @@ from pipeline.configs import EngineConfig
 from pipeline.content_guard import ContentGuard
 from pipeline.engine.engine import Engine
 from pipeline.frame import Image, now_ns
+from pipeline.frame_times import FrameTimes
 from pipeline.handoff import Handoff
 from pipeline.live_admission import LiveAdmission
 from pipeline.metrics import StageTimes
@@ -91,6 +92,7 @@ class Runner:
         self.newest: Prepared | None = None  # what was denoised last; its pixels are soon written over
         self.counts = Counts()
         self.times = StageTimes("prepare", "wait", "denoise", "decode", "enlarge")
+        self.frame_times = FrameTimes()
         self.failed: BaseException | None = None
         stages = (self._prepare, self._denoise, self._publish)
         self._threads = [
@@ -128,6 +130,7 @@ class Runner:
         """Frames go through `stream` from the next call on; those in flight are given up, and the picture that is
         shown stays until the first one comes out. Between frames only."""
         self._stream = stream
+        self.frame_times.clear()
 
     def turn(self, prepared: Prepared) -> Tensor | None:
         """One whole call, waited for: encode, stream batch, decode. [F, H, W, 3] uint8 on the CPU, or None.
@@ -197,6 +200,7 @@ class Runner:
             )
             if not decision.process:
                 self.counts.skipped += self._frames
+                self.frame_times.skipped(self._frames)
                 continue
             admitted, undrained = present, stream.shape.steps - 1
             last = Prepared(pixels, tags, self._on_canvas_of(stream, turn))
@@ -242,6 +246,7 @@ class Runner:
             began = self.times.since("wait", prepared.ready_ns)
             admission, _ = self._admissions.at(began)
             emitted = self.feed(self._stream, prepared, admission)
+            self.frame_times.denoised(began, self._frames)
             self.counts.calls += 1
             self.times.since("denoise", began)
             if emitted is not None:
@@ -266,6 +271,7 @@ class Runner:
             images = self._engine.decode_async(emitted.latents).result().numpy()
             valid = emitted.valid()
             released = self.times.since("decode", began)
+            took = released - began
             for image, tag, good in zip(images, emitted.tags, valid, strict=True):
                 assert isinstance(tag, Tag)
                 if not good:
@@ -279,9 +285,12 @@ class Runner:
                 due = released + max(0, tag.t_capture - first.t_capture)
                 if (left := due - now_ns()) > 0:
                     self._halt.wait(left / 1e9)
+                began = now_ns()
                 if tag.camera is not None:
                     image = self._carried.steadied(tag.camera, image, emitted.admission)
                 self._write(image, tag)
+                took += now_ns() - began
+            self.frame_times.published(took, self._frames)
 
     def _write(self, image: Image, tag: Tag) -> None:
         config, began = self._config, now_ns()

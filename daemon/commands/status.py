@@ -63,12 +63,23 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"{metrics.get('dropped', 0)} dropped",
         )
     )
+    if deadline := facts.get("deadline"):
+        found.append(("deadline", _deadline(deadline)))
     prompt = facts.get("prompt") or ""
     style = facts.get("style") or "no style"
     found.append(("live", f"{facts.get('mode')}, {style}: {prompt} (revision {facts.get('revision')})"))
     if waiting := facts.get("needs_restart"):
         found.append(("waiting", f"for a restart: {', '.join(waiting)}"))
     return found
+
+
+def _deadline(deadline: dict[str, Any]) -> str:
+    given_up = deadline.get("given_up") or "everything as you set it"
+    hands = ", ".join(deadline.get("left_alone") or [])
+    return (
+        f"{_number(deadline.get('fps'))} a second: {given_up} (p99 of a frame {_number(deadline.get('p99_ms'))} ms of "
+        f"{_number(deadline.get('budget_ms'))})" + (f"; left alone: {hands}" if hands else "")
+    )
 
 
 def _said(part: dict[str, Any], head: str, detail: Any) -> str:

@@ -15,7 +15,7 @@ export function showRoute(status) {
       kind: "engine",
       role: "via",
       title: "Painter",
-      detail: engineWords(engine),
+      detail: [engineWords(engine), status.deadline?.given_up && `to be in time: ${status.deadline.given_up}`].filter(Boolean).join("; "),
       fps: status.metrics?.fps_engine,
       error: ["failed", "restarting"].includes(engine.status) ? engine.error || engine.message : null,
     },
