@@ -286,6 +286,8 @@ class Runner:
                 if (left := due - now_ns()) > 0:
                     self._halt.wait(left / 1e9)
                 began = now_ns()
+                if size_of(image) != self._config.canvas:
+                    image = resize(image, self._config.canvas, "bicubic")
                 if tag.camera is not None:
                     image = self._carried.steadied(tag.camera, image, emitted.admission)
                 self._write(image, tag)
@@ -294,8 +296,6 @@ class Runner:
 
     def _write(self, image: Image, tag: Tag) -> None:
         config, began = self._config, now_ns()
-        if size_of(image) != config.canvas:
-            image = resize(image, config.canvas, "bicubic")
         out = self._styled.begin(config.output)
         take_from_canvas(image, tag.content, config.output, config.fit, config.upscale, out=out)
         if self._guard is not None and not self._guard.judge(out):
