@@ -307,17 +307,17 @@ def bench(
     model: Model = None,
     style: StyleName = None,
     size: Size = None,
-    seconds: Annotated[float, typer.Option(help="Seconds of each measured stretch.", min=1)] = 10.0,
+    seconds: Annotated[float, typer.Option(help="Seconds of each measured stretch.", min=1)] = 8.0,
+    chart: Annotated[
+        Optional[Path], typer.Option(metavar="FILE.png", help="Draw the rates as bars into this file.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Measure how fast this computer paints; the last line is one JSON object."""
-    from daemon.bench import run_bench
-
-    def say(text: str) -> None:
-        typer.echo(text, err=True)
+    """Measure how fast this computer paints, in about three minutes; the last line is one JSON object."""
+    from daemon.bench.command import run_bench
 
     chosen = overrides(None, None, model, style, size, None, None, None)
-    return run_bench(chosen, config, seconds=seconds, as_json=as_json, say=say)
+    return run_bench(chosen, config, seconds=seconds, as_json=as_json, chart=chart)
 
 
 # ---------------------------------------------------------------- around it

@@ -194,6 +194,7 @@ class Build:
             "shape": {key: self.info[key] for key in ("steps", "size", "detail")},
             "engine": self.engine_facts(),
             "stages": self.runner.times.facts(),
+            "gpu_mb": _reserved_mb(self.model.device),
         }
 
 
@@ -264,6 +265,11 @@ def build(
     progress("warming up", None)
     made.warm_up()
     return made
+
+
+def _reserved_mb(device: torch.device) -> float | None:
+    """Memory that PyTorch holds of a card, in 10⁶ bytes; None elsewhere."""
+    return round(torch.cuda.memory_reserved(device) / 1e6, 1) if device.type == "cuda" else None
 
 
 def facts_of(shape: StreamShape, info: dict[str, Any]) -> dict[str, Any]:

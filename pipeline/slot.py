@@ -141,6 +141,11 @@ class SlotReader:
         """How many frames the writer has published since the ring was made; grows by one a frame."""
         return int(self._ring.head[0])
 
+    def times(self) -> dict[int, int]:
+        """When each frame that still has a place was published (`now_ns`), by its number."""
+        words = [place.copy() for place in self._ring.words]
+        return {int(w[_AFTER]): int(w[_PUBLISHED]) for w in words if w[_BEFORE] == w[_AFTER] > 0}
+
     def take(self) -> Frame | None:
         """The newest frame, if it was not taken before; else None. Never blocks.
 

@@ -58,10 +58,12 @@ class Daemon:
             )
         return self
 
-    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, check: bool = True, seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "daemon", *arguments],
-            capture_output=True, text=True, env=self.environment, cwd=self.home, timeout=60, check=False,
+            capture_output=True, text=True, env=self.environment, cwd=self.home, timeout=seconds, check=False,
         )  # fmt: skip
         if check:
             assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
