@@ -18,10 +18,9 @@ _GRACE_S: Final = (
 )
 
 
-def run_child(name: str, body: Callable[[PipeChannel], int], *, nice: int = 0) -> int:
+def run_child(name: str, body: Callable[[PipeChannel], int]) -> int:
     """Run `body` with the channel to the host and return its exit code.
 
-    nice: how much this process stands back for others (POSIX), its host's sinks above all.
 
     Three things end the child with its host: `body` sees the end of file; two seconds later the process is ended
     whatever it is doing; on Linux the kernel ends it even where a device call holds the interpreter.
@@ -29,8 +28,6 @@ def run_child(name: str, body: Callable[[PipeChannel], int], *, nice: int = 0) -
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host decides
     _die_with_parent()
     _die_before_parent()
-    if nice and hasattr(os, "nice"):
-        os.nice(nice)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"{name}: %(levelname)s %(message)s")
     channel = PipeChannel(on_closed=_end_soon)
     return body(channel)

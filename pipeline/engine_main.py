@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
 
 from pipeline.child import run_child
 from pipeline.engine_role import run_engine
 from pipeline.shared_memory import PipeBell, SharedRing
 
-NICE: Final = 5  # importing PyTorch and painting take all cores: the picture in the call comes first
-
 
 def main(camera: str, styled: str, bell: str) -> int:
     camera_reader = SharedRing.attach(camera).reader(PipeBell.attach(bell))
     styled_writer = SharedRing.attach(styled).writer()
-    return run_child("engine", lambda channel: run_engine(channel, camera_reader, styled_writer), nice=NICE)
+    return run_child("engine", lambda channel: run_engine(channel, camera_reader, styled_writer))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,19 @@ def status(as_json: bool) -> int:
     return ExitCode.OK
 
 
+def _source(source: dict[str, Any]) -> str:
+    """Which one, and what about it is worth a word."""
+    status = source.get("status")
+    parts = [f"{source.get('kind')}: {source.get('name') or '–'}"]
+    parts += [str(status)] if status not in (None, "open") else []
+    parts += [str(source["slow"])] if source.get("slow") else []
+    return ", ".join(parts)
+
+
 def _engine(engine: dict[str, Any]) -> str:
     """What paints, and what is on its way to paint faster."""
     parts = [str(engine.get("detail") or ""), f"{engine.get('kind')} engine"]
+    parts += [str(engine["reduced"])] if engine.get("reduced") else []
     parts += [f"building {engine['building']}"] if engine.get("building") else []
     parts += [f"{kind} does not paint: {why}" for kind, why in (engine.get("refused") or {}).items()]
     return "; ".join(part for part in parts if part)
@@ -43,7 +53,7 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"{facts.get('version', '')}, process {facts.get('pid')}, "
             f"up {show.duration(facts.get('uptime_s') or 0)}, {facts.get('address') or ''}",
         ),
-        ("source", _said(source, f"{source.get('kind')}: {source.get('name') or '–'}", source.get("detail"))),
+        ("source", _said(source, _source(source), source.get("detail"))),
         ("engine", _said(engine, str(engine.get("status")), engine.get("message") or _engine(engine))),
     ]
     for sink in facts.get("sinks") or []:

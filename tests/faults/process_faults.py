@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import time
+from pathlib import Path
 
 import psutil
 
@@ -75,6 +76,44 @@ def starve(scene: Scene) -> None:
     inside("allocate")(scene)
 
 
+def memory_groups() -> Path | None:
+    """Where control groups with a memory limit can be made; None where this user cannot."""
+    first, second = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")  # of the older and the newer kind
+    for folder, limit in ((first, "memory.limit_in_bytes"), (second, "memory.max")):
+        made = folder / f"faults-{os.getpid()}"
+        try:
+            made.mkdir()
+        except OSError:
+            continue
+        usable = (made / limit).exists()
+        made.rmdir()
+        if usable:
+            return folder
+    return None
+
+
+def overfill(scene: Scene) -> None:
+    """The engine in a group of 64 MiB, filling half a GiB: the kernel kills it, as it does when the machine is full."""
+    groups = memory_groups()
+    assert groups is not None
+    group = scene.kept["group"] = groups / f"faults-{os.getpid()}"
+    group.mkdir()
+    limit = next(group / name for name in ("memory.limit_in_bytes", "memory.max") if (group / name).exists())
+    limit.write_text(str(64 << 20))
+    (group / "cgroup.procs").write_text(str(scene.status()["processes"]["engine"]))
+    inside("fill")(scene)
+
+
+def leave_group(scene: Scene) -> None:
+    deadline = time.monotonic() + 10
+    while scene.kept["group"].exists():
+        try:
+            scene.kept["group"].rmdir()
+        except OSError:  # its process is still ending
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def freeze_host(seconds: float) -> Act:
     def act(scene: Scene) -> None:
         assert scene.daemon.process is not None
@@ -129,6 +168,16 @@ FAULTS = (
     ),
     Fault(
         "engine out of memory", counted("engine", starve), cause="memory ran out", within_s=LOAD_S
+    ),
+    *(
+        [
+            Fault(
+                "engine killed by the kernel for memory", counted("engine", overfill),
+                cause="memory", hold=leave_group, within_s=LOAD_S,
+            )
+        ]
+        if memory_groups() is not None
+        else []
     ),
     Fault(
         "capture killed (SIGKILL)", counted("source", child("capture", signal.SIGKILL)),

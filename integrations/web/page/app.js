@@ -70,7 +70,7 @@ function showState(next) {
 function showStatus(status) {
   const engine = status.engine;
   $("engine").textContent = engineWords(engine);
-  $("engine").dataset.well = String(!["failed", "restarting"].includes(engine?.status));
+  $("engine").dataset.well = String(!["failed", "restarting", "given up"].includes(engine?.status));
   stage.engine(engine);
   compare.permit(Boolean(status.web?.show_raw));
   showSignal(status);

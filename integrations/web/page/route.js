@@ -17,7 +17,7 @@ export function showRoute(status) {
       title: "Painter",
       detail: [engineWords(engine), status.deadline?.given_up && `to be in time: ${status.deadline.given_up}`].filter(Boolean).join("; "),
       fps: status.metrics?.fps_engine,
-      error: ["failed", "restarting"].includes(engine.status) ? engine.error || engine.message : null,
+      error: ["failed", "restarting", "given up"].includes(engine.status) ? engine.error || engine.message : null,
     },
     ...(status.sinks ?? []).map((sink) => ({ ...sink, role: "to", title: partName(sink.kind) })),
   ].filter((part) => part?.kind);

@@ -112,13 +112,13 @@ export function engineWords(engine) {
   const what = [engine.model, where, engine.size].filter(Boolean).map(String).join(", ");
   if (engine.status === "ready" || !engine.status) return what;
   const share = Number.isFinite(engine.progress) && engine.progress < 1 ? ` ${Math.round(engine.progress * 100)}%` : "";
-  const doing = { starting: "Engine starts", loading: "Model loads", warming: "Engine warms up", restarting: "Engine restarts", failed: "Engine failed" };
+  const doing = { starting: "Engine starts", loading: "Model loads", warming: "Engine warms up", restarting: "Engine restarts", failed: "Engine failed", "given up": "Engine given up" };
   const why = engine.message || engine.error;
   return `${doing[engine.status] ?? engine.status}${share}${why ? `: ${why}` : ""}`;
 }
 
 export function isWell(part) {
-  return !part.error && !["failed", "lost", "error", "stalled", "unavailable"].includes(part.status);
+  return !part.error && !["failed", "lost", "error", "stalled", "stuck", "given up", "unavailable"].includes(part.status);
 }
 
 /** `ctrl+alt+1` as it stands on the keys. */

@@ -77,8 +77,8 @@ def asleep(daemon: Daemon, seconds: float) -> float:
 
 def awake(daemon: Daemon, seconds: float = 5) -> None:
     deadline = time.monotonic() + seconds
-    while daemon.http("/api/v1/status")["source"]["status"] != "open":
-        assert time.monotonic() < deadline, daemon.http("/api/v1/status")
+    while (status := daemon.http("/api/v1/status"))["source"]["status"] != "open":
+        assert time.monotonic() < deadline, f"{status['source']} {status['demand']}\n{daemon.output[-2000:]}"
         time.sleep(0.02)
 
 

@@ -35,6 +35,17 @@ def test_faults_of_camera_readers_and_clock():
     print(guest.run_tests("in_guest_faults.py", loopback="0.13", modules=modules, test_s=200, timeout_s=700))
 
 
+def test_faults_of_the_virtual_camera():
+    print(guest.run_tests("in_guest_sink_faults.py", loopback="0.13", modules=(guest.VIVID,), timeout_s=400))
+
+
+@pytest.mark.parametrize(
+    "loopback", ["0.12", "0.15"]
+)  # without and with the driver's own word for who streams
+def test_on_demand(loopback):
+    print(guest.run_tests("in_guest_demand.py", loopback=loopback, test_s=200, timeout_s=500))
+
+
 def test_glass_to_glass():
     modules = (guest.VIVID, guest.TWO_LOOPBACKS)
     print(guest.run_tests("in_guest_glass.py", loopback="0.13", modules=modules, test_s=300, timeout_s=700))

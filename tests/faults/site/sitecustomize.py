@@ -2,7 +2,7 @@
 
 Nothing of the program knows about it. `FAULTS_FOLDER` names a folder; a file in it asks for a fault:
 
-denoiser    first word: raise | raise-always | allocate (2 GiB) | hang SECONDS |
+denoiser    first word: raise | raise-always | allocate (2 GiB) | fill (0.5 GiB) | hang SECONDS |
             hold SECONDS (with the interpreter's lock) | nan SECONDS | crash;
             taken (deleted) by the next call of the stream batch
 kinds/      of tests/faults: sinks that only tests have (`tap`, `hanging`)
@@ -73,7 +73,13 @@ def _denoiser_fault(batch):
     seconds = float(rest[0]) if rest else 0.0
     if what.startswith("raise"):
         raise RuntimeError("injected: the card has fallen off the bus")
-    if what == "allocate":
+    if what == "fill":
+        import torch
+
+        torch.ones(
+            1 << 29, dtype=torch.uint8
+        )  # half a GiB, touched: the kernel ends it where the test set a limit
+    elif what == "allocate":
         import torch
 
         torch.empty(1 << 31, dtype=torch.uint8)  # raises by itself where the test has set a limit
