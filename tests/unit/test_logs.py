@@ -1,8 +1,10 @@
 """Secrets never reach the log."""
 
+import contextlib
 import logging
 import secrets
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,22 @@ def test_no_text_of_a_user_forges_a_line_or_colours_a_terminal(log):
     (line,) = path.read_text("utf-8").splitlines()
     assert r"a\n2026-01-01 ERROR forged: \x1b[31mred\x1b]0;title\x07\u2028end" in line
     assert line.endswith("end\tö (web)")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_a_full_disk_loses_lines_and_nothing_else(capsys, monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    logs.set_up("info", logs.Redact(), Path("/dev/full"), to_stderr=False)
+    try:
+        for number in range(3):
+            logging.getLogger("phosphene").warning("line %d", number)
+        said = capsys.readouterr().err
+        assert said.count("cannot be written") == 1
+        assert "No space left" in said
+    finally:
+        for handler in root.handlers:
+            with contextlib.suppress(OSError):  # what it still holds has nowhere to go
+                handler.stream.close()
+        logging.captureWarnings(False)

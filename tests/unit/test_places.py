@@ -99,3 +99,19 @@ def test_a_damaged_run_file_is_no_daemon(text):
     (places.runtime_folder() / "run.json").write_text(text)
     run = places.running()
     assert run is None or json.loads(text)["pid"] == run.pid
+
+
+def test_a_run_file_that_cannot_be_written_does_not_stop_the_daemon(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(places.os, "replace", full)
+    with places.lock():
+        places.announce("http://127.0.0.1:8520")
+        assert places.running() is None
+        with pytest.raises(AlreadyRunning, match="another process"), places.lock():
+            pass
+    assert "No space left on device" in caplog.text
+    assert not list((tmp_path / "phosphene").glob("run.json*"))

@@ -101,7 +101,6 @@ def test_written_to_by_another_program_then_free_then_gone_and_made_again(daemon
 
 
 def test_fixed_to_another_format_then_free(daemon):
-    opened(daemon, "there from the start")
     daemon.end()
     with camera_faults.fed("320", "240"):
         subprocess.run(["v4l2-ctl", "-d", OUT, "-c", "keep_format=1"], check=True)
