@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -33,7 +34,7 @@ def explain(
     problems: dict[KeyPath, Problem] = {}
     for item in error.errors(include_url=False):
         path = _path(item, raw)
-        if is_secret(field_at(model, path, raw)):
+        if is_secret(model, path, raw):
             item = {**item, "input": "***"}
         if path not in problems:  # the arms of a union all complain of the same value; the first speaks
             message, mend = _sentence(item, path, model, raw)
@@ -96,9 +97,12 @@ def _sentence(item: Any, path: KeyPath, model: type[Options], raw: Any) -> tuple
     return f"{_plain(item['msg'])} (value {shown})", ""
 
 
-def is_secret(field: Any) -> bool:
-    """Whether the value must not be shown, not even where it is wrong."""
-    return field is not None and field.annotation is SecretStr
+def is_secret(model: type[Options], path: KeyPath, raw: Any) -> bool:
+    """Whether the value at `path` must not be shown, not even where it is wrong or its key is misspelt."""
+    names = [str(path[-1])] if path else []
+    names = difflib.get_close_matches(names[0], known_keys(model, path[:-1], raw) or (), n=1) if names else []
+    fields = [field_at(model, (*path[:-1], name), raw) for name in names]
+    return any(field is not None and field.annotation is SecretStr for field in fields)
 
 
 def bounds(field: Any) -> str:

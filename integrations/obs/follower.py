@@ -19,7 +19,15 @@ from integrations.obs.errors import RefusedRequestError
 from integrations.obs.look import Look, Value, commands_of, edit_of, look_of, prompts_of
 from integrations.obs.options import Options
 from integrations.obs.part import Part
-from integrations.obs.scene import SceneId, all_scenes, preview_scene, program_scene, read_scene
+from integrations.obs.scene import (
+    SceneId,
+    Text,
+    all_scenes,
+    preview_scene,
+    program_scene,
+    read_scene,
+    read_text,
+)
 from integrations.obs.transition import (
     Pace,
     Transition,
@@ -88,11 +96,14 @@ class Follower(Part):
         self._scene: SceneId | None = None
         self._look = Look()
         self._held: dict[str, Value] = {}
+        self._applied = 0  # the revision that this left behind
         self._waiting: Waiting | None = None
         self._edit: Edit | None = None
         self._doubt: float | None = None
         self._due = 0.0
-        self._poll_s = POLL_S
+        self._poll_texts = False
+        self._texts_due = 0.0
+        self._texts: tuple[Text, ...] = ()
         self._frame_s = 1 / 30
         self._studio = False
         self._ahead: list[str] = []
@@ -102,7 +113,7 @@ class Follower(Part):
 
     def begin(self, obs: Connection) -> None:
         version = obs.request("GetVersion")["obsWebSocketVersion"].split(".")
-        self._poll_s = POLL_S if (int(version[0]), int(version[1])) >= (5, 4) else POLL_TEXTS_S
+        self._poll_texts = (int(version[0]), int(version[1])) < (5, 4)
         video = obs.request("GetVideoSettings")
         self._frame_s = video["fpsDenominator"] / video["fpsNumerator"]
         self._studio = obs.request("GetStudioModeEnabled")["studioModeEnabled"]
@@ -140,10 +151,16 @@ class Follower(Part):
         if now >= self._due and self._waiting is not None:
             self._wait(obs, self._waiting, now)
         elif now >= self._due:
-            self._due = now + self._poll_s
-            if not self._is_early(obs, now):
-                self._follow(obs, 0.0)
-        return self._due - self._clock()
+            self._due, self._texts_due = now + POLL_S, now + POLL_TEXTS_S
+            target = program_scene(obs.request)
+            if not self._is_early(obs, target, now):
+                self._follow(obs, target, 0.0)
+        elif self._poll_texts and now >= self._texts_due and self._waiting is None:
+            self._texts_due = now + POLL_TEXTS_S
+            if any(read_text(obs.request, text.source) != text.text for text in self._texts):
+                self._follow(obs, program_scene(obs.request), 0.0)
+        due = self._texts_due if self._poll_texts and self._texts else self._due
+        return min(self._due, due) - self._clock()
 
     def status(self) -> dict[str, Any]:
         scene, problem = self._scene, self._problem
@@ -152,12 +169,12 @@ class Follower(Part):
             facts |= {"error": problem.message, "mend": problem.mend}
         return facts
 
-    def _is_early(self, obs: Connection, now: float) -> bool:
+    def _is_early(self, obs: Connection, target: SceneId, now: float) -> bool:
         """Whether another scene was seen before OBS's event told of its transition: that may be on its way.
 
         Where it does not come, the transition that still runs is taken for the selected one.
         """
-        if self._scene is None or program_scene(obs.request).same(self._scene):
+        if self._scene is None or target.same(self._scene):
             self._doubt = None
             return False
         if self._doubt is None:
@@ -187,7 +204,7 @@ class Follower(Part):
             pace = Pace(self._clock(), progress(obs.request))
             self._waiting = Waiting(transition, began + STINGER_S, pace)
         else:
-            self._follow(obs, self._morph_s(transition, self._clock() - began))
+            self._follow(obs, target, self._morph_s(transition, self._clock() - began), switched=True)
 
     def _wait(self, obs: Connection, waiting: Waiting, now: float) -> None:
         """Look whether there is still something to wait for."""
@@ -196,14 +213,15 @@ class Follower(Part):
         given_up = now >= waiting.until and not (self._studio and transition.current)
         if given_up or (cursor >= 1.0 and transition.current):
             self._waiting = None
-            self._follow(obs, 0.0)
+            self._follow(obs, program_scene(obs.request), 0.0)
         elif waiting.pace is not None:
             self._due = now + pace_interval(self._frame_s)
             pace = waiting.pace.next(self._clock(), cursor, transition.seconds, self._frame_s)
             self._waiting = replace(waiting, pace=pace)
             if pace.by_itself:
                 self._waiting = None
-                self._follow(obs, self._morph_s(transition, cursor * transition.seconds))
+                over_s = self._morph_s(transition, cursor * transition.seconds)
+                self._follow(obs, program_scene(obs.request), over_s)
 
     def _morph_s(self, transition: Transition, elapsed_s: float) -> float:
         if transition.follow != "along":
@@ -214,15 +232,20 @@ class Follower(Part):
 
     # ------------------------------------------------------------ looks
 
-    def _follow(self, obs: Connection, over_s: float) -> None:
-        """Ask for the scene on air and bring about what it wants, unless that has been done."""
+    def _follow(self, obs: Connection, target: SceneId, over_s: float, switched: bool = False) -> None:
+        """Bring about what the scene on air wants, unless that has been done.
+
+        switched: OBS has told of a transition, so even the same scene has been left and come back to.
+        """
         try:
-            scene = read_scene(obs.request, program_scene(obs.request))
+            scene = read_scene(obs.request, target)
         except RefusedRequestError:
             self._soon()  # it went away between two questions
             return
+        self._texts = tuple(scene.texts.values())
         look = look_of(scene, self._globs)
-        if not scene.id.same(self._scene):
+        anew = switched and self._control.state.revision != self._applied
+        if anew or not scene.id.same(self._scene):
             self._edit = None
             commands, held = commands_of(look, over_s, self._control.state.style, self._held)
             self._scene, self._look = scene.id, look
@@ -254,7 +277,7 @@ class Follower(Part):
             problem = self._submit(command) or problem
         if problem is None:
             self._held = held
-        self._problem = problem
+        self._problem, self._applied = problem, self._control.state.revision
 
     def _submit(self, command: Command) -> PhospheneError | None:
         try:

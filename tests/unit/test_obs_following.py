@@ -103,6 +103,17 @@ def test_a_poll_that_is_faster_than_the_event_waits_for_it(clocked):
     assert (clocked.style, clocked.hub.state.morph_s) == ("neon", 0.8)
 
 
+def test_a_scene_that_was_left_and_come_back_to_between_two_looks(clocked):
+    clocked.obs.scene = "Neon"
+    clocked.hear("SceneTransitionStarted", transitionName="Fade")
+    clocked.hub.submit(SetStyle("oil"), "test")
+    clocked.hear("SceneTransitionStarted", transitionName="Fade")
+    assert clocked.style == "neon"
+    revision = clocked.hub.state.revision
+    clocked.hear("SceneTransitionStarted", transitionName="Fade")
+    assert clocked.hub.state.revision == revision, "nothing has changed since"
+
+
 def test_a_lost_event_is_made_up_for_in_time(clocked):
     clocked.obs.scene = "Neon"
     clocked.tick(1.0)

@@ -66,12 +66,13 @@ def test_the_password_is_shown_nowhere(tmp_path):
     assert SECRET not in json.dumps(effective_facts(loaded)) + repr(loaded)
     assert SECRET not in loaded.settings.model_dump_json()
     assert SECRET not in json.dumps(to_dict(loaded.settings.first_state()))
-    file.write_text("obs: {password: 31415926}")
-    with pytest.raises(ConfigError) as failed:
-        load({}, file, environment={})
-    assert "put it in quotes" in str(failed.value)
-    facts = [problem.facts() for problem in failed.value.problems]
-    assert "31415926" not in str(failed.value) + json.dumps(facts)
+    for key, said in (("password", "put it in quotes"), ("pasword", "did you mean 'password'?")):
+        file.write_text(f"obs: {{{key}: 31415926}}")
+        with pytest.raises(ConfigError) as failed:
+            load({}, file, environment={})
+        assert said in str(failed.value)
+        facts = [problem.facts() for problem in failed.value.problems]
+        assert "31415926" not in str(failed.value) + json.dumps(facts)
 
 
 def test_a_password_of_digits_from_the_environment_stays_as_it_is():

@@ -1,9 +1,11 @@
 """One OBS and one daemon for all tests of this folder."""
 
+import time
+
 import pytest
 
 from tests.e2e.obs.desk import Desk
-from tests.e2e.obs.obs_studio import MISSING, ObsStudio, scene, text_source
+from tests.e2e.obs.obs_studio import MISSING, ObsStudio, colour_source, scene, text_source
 from tests.e2e.obs.running_daemon import RunningDaemon, until
 
 SCENES = {"Neon*": "neon", "Sketch": "pencil", "Blend": "neon:0.7 anime:0.3"}
@@ -17,8 +19,13 @@ def studio(tmp_path_factory):
             f"{' and '.join(MISSING)} missing: apt-get install obs-studio obs-plugins xvfb libgl1-mesa-dri"
         )
     with ObsStudio(tmp_path_factory.mktemp("obs")) as running:
-        prompt = text_source("phosphene", "a prompt of the other collection")
-        running.add_collection("Other", [prompt, scene("Elsewhere", ["phosphene"])], ["Elsewhere"])
+        sources = [
+            text_source("phosphene", "a prompt of the other collection"),
+            colour_source("Phosphene > jade", 0, (8, 8)),
+            scene("Elsewhere", ["Group"]),
+        ]
+        group = scene("Group", ["phosphene", "Phosphene > jade"], "group")
+        running.add_collection("Other", sources, ["Elsewhere"], [group])
         yield running.start()
 
 
@@ -57,5 +64,9 @@ def desk(studio, daemon):
         desk.clear()
         until(lambda: daemon.obs().get("scene") == "Plain", 5, daemon.obs)
         daemon.rest()
+        time.sleep(0.2)  # its announcements
+        heard.clear()
         yield desk
-        desk.clear()
+    if studio.running:
+        with studio.connection() as obs:  # the test may have ended the other one
+            Desk(obs, []).clear()

@@ -87,7 +87,11 @@ class ObsStudio:
         assert self._obs is not None
         began = time.monotonic()
         self._obs.send_signal(signal.SIGINT)
-        self._obs.wait(20)
+        try:
+            self._obs.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()  # the other tests need one that answers
+            raise
         return time.monotonic() - began
 
     def kill(self) -> None:
@@ -105,8 +109,10 @@ class ObsStudio:
         self._obs.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """And wait until it answers again: OBS that is asked to quit before that may never end."""
         assert self._obs is not None
         self._obs.send_signal(signal.SIGCONT)
+        self.wait(20)
 
     def connection(self, **given) -> Connection:
         return open_connection(self.server, **given)
@@ -122,7 +128,9 @@ class ObsStudio:
         self.password = password
         self._seed_server()
 
-    def add_collection(self, name: str, sources: list[dict], scenes: list[str]) -> None:
+    def add_collection(
+        self, name: str, sources: list[dict], scenes: list[str], groups: list[dict] | None = None
+    ) -> None:
         """A scene collection as OBS saves it. sources: with the scenes among them."""
         data = {
             "name": name,
@@ -132,7 +140,8 @@ class ObsStudio:
             "transition_duration": 300,
             "scene_order": [{"name": scene} for scene in scenes],
             "sources": sources,
-            **{key: [] for key in ("groups", "transitions", "quick_transitions", "saved_projectors")},
+            "groups": groups or [],
+            **{key: [] for key in ("transitions", "quick_transitions", "saved_projectors")},
         }
         (self._own / "basic" / "scenes" / f"{name}.json").write_text(json.dumps(data))
 
@@ -264,12 +273,14 @@ def text_source(name: str, text: str) -> dict:
     return source(name, "text_ft2_source", "text_ft2_source_v2", {"text": text, "font": font})
 
 
-def scene(name: str, items: list[str]) -> dict:
+def scene(name: str, items: list[str], kind: str = "scene") -> dict:
+    """kind: "scene" or "group"."""
     made = [
         {"id": number, "name": item, "visible": True, "align": 5, "scale": {"x": 1.0, "y": 1.0}}
         for number, item in enumerate(items, 1)
     ]
-    return source(name, "scene", "scene", {"custom_size": False, "id_counter": len(items), "items": made})
+    size = {"custom_size": True, "cx": 320, "cy": 180} if kind == "group" else {"custom_size": False}
+    return source(name, kind, kind, {**size, "id_counter": len(items), "items": made})
 
 
 def source(name: str, kind: str, versioned: str, settings: dict) -> dict:

@@ -19,6 +19,7 @@ SMALL = {
     "output.size": "320x180",
     "model.size": "64x64",
     "similarity.enabled": False,
+    "engine.kind": "eager",
     "engine.threads": 1,
     "web.port": 0,
 }

@@ -93,20 +93,18 @@ def test_the_wrong_password_then_the_right_one(studio, monkeypatch):
         file.write_text(good)
 
 
-def test_a_hung_one_is_noticed_in_time_and_found_again(studio, at):
-    with Running(**at) as running:
-        running.until("connected")
-        studio.freeze()
-        try:
-            assert running.until("disconnected") < 5.0
-            assert "hangs" in running.integration.status()["detail"]
-        finally:
-            studio.thaw()
-        running.until("connected")
+def test_it_ends_at_once_even_while_it_asks_a_hung_one(studio, at):
     studio.freeze()
     try:
-        with Running(**at):  # its end is asked for while it tries to connect
+        with Running(**at):
             time.sleep(0.3)
+    finally:
+        studio.thaw()
+    try:
+        with Running(**at) as running:
+            running.until("connected")
+            studio.freeze()
+            time.sleep(1.2)  # it waits for an answer
     finally:
         studio.thaw()
 

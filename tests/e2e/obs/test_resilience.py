@@ -51,7 +51,14 @@ def test_another_scene_collection(daemon, desk, studio):
     until(lambda: daemon.style.name == "neon")
     with Frames(daemon):
         desk.ask("SetCurrentSceneCollection", sceneCollectionName="Other")
+        # there the prompt, and a push button, lie in a group
         until(lambda: daemon.style.prompt == "a prompt of the other collection", 5.0)
+        items = desk.ask("GetGroupSceneItemList", sceneName="Group")["sceneItems"]
+        (button,) = [item["sceneItemId"] for item in items if item["sourceName"] == "Phosphene > jade"]
+        for shown in (False, True):
+            desk.show("Group", button, shown)
+        until(lambda: daemon.style.name == "jade", 2.0)
+        until(lambda: not desk.is_shown("Group", button), 2.0)
         desk.ask("SetCurrentSceneCollection", sceneCollectionName="CI")
         until(lambda: daemon.obs().get("scene") in ("Neon", "Plain", "Sketch"), 5.0)
     assert daemon.obs()["status"] == "connected"

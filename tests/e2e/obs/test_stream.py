@@ -17,7 +17,7 @@ from PIL import Image
 from daemon import places
 from integrations.obs.errors import RefusedRequestError
 from integrations.web.auth import StreamKey
-from pipeline.frame import Frame, now_ns
+from pipeline.frame import Frame, Size, now_ns
 from pipeline.messages import Mode, SetMode
 from pipeline.pixel_clock import read_time, write_time
 from pipeline.sink import OutputFormat
@@ -41,14 +41,7 @@ LOW_LATENCY = {
 
 
 def show(desk, address):
-    desk.ask(
-        "CreateInput",
-        sceneName="Plain",
-        inputName="Phosphene",
-        inputKind="ffmpeg_source",
-        inputSettings={**LOW_LATENCY, "input": address},
-        sceneItemEnabled=True,
-    )
+    desk.make("Plain", "Phosphene", "ffmpeg_source", {**LOW_LATENCY, "input": address})
 
 
 def screenshot(desk, source="Phosphene"):
@@ -82,7 +75,7 @@ class Clock(threading.Thread):
 
     def __init__(self, control):
         super().__init__(daemon=True)
-        self.preview = create(Options(), OutputFormat((640, 360), 30.0))
+        self.preview = create(Options(), OutputFormat(Size(640, 360), 30.0))
         self.halt = threading.Event()
 
     def stop(self):
