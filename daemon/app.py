@@ -19,6 +19,7 @@ from daemon.choice import Choice
 from daemon.control import ControlHub
 from daemon.deadline_watch import DeadlineWatch
 from daemon.demand import Demand
+from daemon.engine_side import EngineSide
 from daemon.equipment import LiveEquipment
 from daemon.exit_codes import ExitCode
 from daemon.integration_threads import IntegrationThreads
@@ -190,7 +191,7 @@ class Host:
             self.pictures.watch(self.roles.engine.facts.status == "ready")
             self._look()
             painter = self.roles.engine
-            if painter.facts.status == "ready" and self.deadline.measure(painter.counts.get("frame_ms")):
+            if painter.facts.status == "ready" and self._late(painter):
                 self._effects.put(self.control.state)
             self._ping()
             if deadline is not None and time.monotonic() >= deadline:
@@ -206,6 +207,11 @@ class Host:
                 await asyncio.wait_for(self.stopping.wait(), TICK_S)
             except asyncio.TimeoutError:
                 continue
+
+    def _late(self, painter: EngineSide) -> bool:
+        """Whether the deadline has changed what is given up."""
+        building = bool(painter.facts.info.get("building"))
+        return self.deadline.measure(painter.counts.get("frame_ms"), building=building)
 
     def _end(self) -> None:
         self._effects.put(None)

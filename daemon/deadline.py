@@ -75,6 +75,11 @@ def decide(stand: Stand, measured: Measurement, budget_ms: float, lowest: int) -
     return replace(stand, late_since_s=None, room_since_s=None)
 
 
+def held(stand: Stand, at_s: float) -> Stand:
+    """The stand while nothing is to be decided: figures count again SETTLE_S after `at_s`."""
+    return replace(stand, changed_s=at_s, late_since_s=None, room_since_s=None)
+
+
 def _moved(stand: Stand, level: int, measured: Measurement) -> Stand:
     gains = (*stand.gains, *[1.0] * (level - len(stand.gains)))
     return replace(

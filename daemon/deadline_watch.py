@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from daemon.concessions import Floors, Knob, levels, said, touched
-from daemon.deadline import Measurement, Stand, decide
+from daemon.deadline import Measurement, Stand, decide, held
 from daemon.settings import DeadlineSettings
 from pipeline.messages import Event, LiveState
+
+BUILD_S: Final = 60.0
 
 
 class DeadlineWatch:
@@ -36,6 +38,7 @@ class DeadlineWatch:
         self._pinned: frozenset[Knob] = frozenset()
         self._p99_ms: float | None = None
         self._reason = ""
+        self._building_s: float | None = None  # since when
 
     def adopt(self, settings: DeadlineSettings) -> None:
         """Reloaded settings; another deadline starts from the user's own values, and pins nothing."""
@@ -58,10 +61,19 @@ class DeadlineWatch:
         with self._lock:
             return self._effective()
 
-    def measure(self, figures: dict[str, Any] | None) -> bool:
-        """One more `pipeline.frame_times` summary. True where the effective state has changed by it."""
+    def measure(self, figures: dict[str, Any] | None, *, building: bool = False) -> bool:
+        """One more `pipeline.frame_times` summary. True where the effective state has changed by it.
+
+        building: a faster engine for the present shape is on its way. What the eager one takes meanwhile decides
+        nothing, for a minute: giving up more would only have another engine built.
+        """
         with self._lock:
             fps = self._settings.fps
+            now = self._clock()
+            self._building_s = (self._building_s or now) if building else None
+            if self._building_s is not None and now - self._building_s < BUILD_S:
+                self._stand = held(self._stand, now)
+                return False
             if fps <= 0 or not figures or figures["p99"] is None:
                 return False
             before, old = self._stand, self._effective()

@@ -15,6 +15,7 @@ sinks: ["null"]
 output: {size: 320x240}
 model: {size: 128x96}
 similarity: {enabled: false}
+engine: {kind: eager}
 denoiser: {t_index_list: [40, 46]}
 """
 BUSY = "while True: pass"

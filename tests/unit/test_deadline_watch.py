@@ -86,6 +86,21 @@ def test_another_deadline_starts_afresh():
     assert stand.watch.status() is None
 
 
+def test_while_a_faster_engine_is_being_built_nothing_is_decided():
+    stand = Stand()
+    for _ in range(100):
+        stand.now += 0.5
+        assert not stand.watch.measure({"p99": 250, "painted": 20}, building=True)
+    stand.pass_time(2, 250)
+    assert not stand.events, "the figures are still those of the eager engine"
+    stand.pass_time(4, 250)
+    assert stand.events
+    for _ in range(200):  # a build that does not come to an end holds nothing up for ever
+        stand.now += 0.5
+        stand.watch.measure({"p99": 250, "painted": 20}, building=True)
+    assert stand.events[-1].data["level"] == 5
+
+
 def test_no_figures_no_decision():
     stand = Stand()
     for figures in (None, {}, {"p99": None, "painted": 0}):
