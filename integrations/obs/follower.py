@@ -126,8 +126,7 @@ class Follower(Part):
         if name == "SceneTransitionStarted":
             self._started(obs, data["transitionName"])
         elif name in ("SceneTransitionEnded", "SceneTransitionVideoEnded"):
-            self._waiting = None
-            self._due = 0.0
+            self._ended(obs)
         elif name == "CurrentProgramSceneChanged":
             self._soon()
         elif name == "SceneNameChanged":
@@ -205,6 +204,13 @@ class Follower(Part):
             self._waiting = Waiting(transition, began + STINGER_S, pace)
         else:
             self._follow(obs, target, self._morph_s(transition, self._clock() - began), switched=True)
+
+    def _ended(self, obs: Connection) -> None:
+        if self._waiting is None:
+            self._soon()
+        else:
+            self._waiting = None
+            self._follow(obs, program_scene(obs.request), 0.0, switched=True)
 
     def _wait(self, obs: Connection, waiting: Waiting, now: float) -> None:
         """Look whether there is still something to wait for."""

@@ -96,10 +96,9 @@ def program_scene(ask: Ask) -> SceneId:
 
 
 def preview_scene(ask: Ask) -> SceneId | None:
-    """The scene that is prepared in studio mode; None outside it."""
-    try:
-        answer = ask("GetCurrentPreviewScene", {})
-    except RefusedRequestError:
+    """The scene that is prepared in studio mode; None outside it. Asked as `program_scene` is, and for its reason."""
+    answer = ask("GetSceneList", {})
+    if not answer.get("currentPreviewSceneName"):
         return None
     return SceneId(answer["currentPreviewSceneName"], answer.get("currentPreviewSceneUuid") or "")
 

@@ -150,9 +150,6 @@ def test_a_stinger_is_followed_at_its_end(clocked):
         clocked.tick(0.3)
     assert clocked.style == "anime"
     clocked.hear("SceneTransitionVideoEnded", transitionName="Film")
-    clocked.obs.cursor = 1.0
-    clocked.tick()
-    clocked.tick(EVENT_S + 0.01)
     assert (clocked.style, clocked.hub.state.morph_s) == ("neon", 0.0)
 
 
