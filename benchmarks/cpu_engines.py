@@ -3,8 +3,9 @@
     python benchmarks/cpu_engines.py --build      compile everything into a folder first (minutes; not measured)
     python benchmarks/cpu_engines.py              measure; one JSON line at the end
 
-Rounds alternate between the engines, so that a busy machine slows all of them. The first column is the least time of
-a call, the usual measure on a machine that others use; the median is in the JSON line.
+Rounds alternate between the engines, so that a busy machine slows all of them. --clock cpu counts the processor's time
+of all threads, for a machine that others use. The first column is the least time of a call; the median is in the JSON
+line.
 """
 
 from __future__ import annotations
@@ -63,16 +64,22 @@ class OnnxRuntime:
         return torch.from_numpy(session.run(None, feed)[0])
 
 
-def build(folder: Path, threads: int) -> None:
+COMPILED = (("openvino", "bfloat16"), ("openvino", "float32"), ("inductor", "bfloat16"))
+
+
+def build(folder: Path, threads: int, without: list[str]) -> None:
     from pipeline.engine.onnx_model import write_all
 
-    for kind, dtype in (("openvino", "bfloat16"), ("openvino", "float32"), ("inductor", "bfloat16")):
+    for kind, dtype in COMPILED:
+        if kind in without:
+            continue
         place = folder / f"{kind}-{dtype}"
         place.mkdir(parents=True, exist_ok=True)
         module: Any = kind_of(kind)
         module.build(job(kind, dtype, threads), place, print)
-    (folder / "onnx").mkdir(exist_ok=True)
-    write_all(load_model("builtin"), job("tensorrt", "float32", threads), folder / "onnx")
+    if "onnxruntime" not in without:
+        (folder / "onnx").mkdir(exist_ok=True)
+        write_all(load_model("builtin"), job("tensorrt", "float32", threads), folder / "onnx")
 
 
 @torch.inference_mode()
@@ -85,7 +92,7 @@ def cases(folder: Path, threads: int) -> tuple[dict[str, dict[str, Callable[[], 
     frame = (picture * 255).byte().permute(0, 2, 3, 1).contiguous()
     z = exact.encode(frame)
     engines: dict[str, Any] = {"eager bfloat16": EagerEngine(models["bfloat16"])}
-    for kind, dtype in (("openvino", "bfloat16"), ("openvino", "float32"), ("inductor", "bfloat16")):
+    for kind, dtype in COMPILED:
         if (folder / f"{kind}-{dtype}").exists():
             module: Any = kind_of(kind)
             eager = EagerEngine(models[dtype])
@@ -97,9 +104,10 @@ def cases(folder: Path, threads: int) -> tuple[dict[str, dict[str, Callable[[], 
     for name, engine in engines.items():
         found["encode"][name] = lambda e=engine: e.encode(frame)
         found["decode"][name] = lambda e=engine: e.decode(z)
-    runtime = OnnxRuntime(folder / "onnx", threads)
-    found["encode"]["onnxruntime float32"] = lambda: runtime.run("encode", [frame])
-    found["decode"]["onnxruntime float32"] = lambda: runtime.run("decode", [z])
+    runtime = OnnxRuntime(folder / "onnx", threads) if (folder / "onnx").exists() else None
+    if runtime is not None:
+        found["encode"]["onnxruntime float32"] = lambda: runtime.run("encode", [frame])
+        found["decode"]["onnxruntime float32"] = lambda: runtime.run("decode", [z])
     for rows in ROWS:
         x, t = torch.randn(rows, *z.shape[1:]), torch.full((rows,), 99.0)
         part = found.setdefault(f"unet {rows}", {})
@@ -111,7 +119,8 @@ def cases(folder: Path, threads: int) -> tuple[dict[str, dict[str, Callable[[], 
         kv = contexts["float32"].kv
         assert kv is not None
         inputs = [x, exact.model.unet.waves(t), *flat(kv)]
-        part["onnxruntime float32"] = lambda i=inputs, r=rows: runtime.run(f"unet_{r}", i)
+        if runtime is not None:
+            part["onnxruntime float32"] = lambda i=inputs, r=rows: runtime.run(f"unet_{r}", i)
     return found, truth
 
 
@@ -122,11 +131,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/cpu_engines"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--without", nargs="*", default=[], help="of inductor, onnxruntime")
     asked = parser.parse_args()
+    clock = time.process_time if asked.clock == "cpu" else time.perf_counter
     torch.set_num_threads(asked.threads)
     folder = asked.folder / f"{asked.threads}"
     if asked.build:
-        build(folder, asked.threads)
+        build(folder, asked.threads, asked.without)
         return
     found, truth = cases(folder, asked.threads)
     result: dict[str, Any] = {"threads": asked.threads}
@@ -144,9 +156,9 @@ def main() -> None:
             )
         for _ in range(asked.rounds):
             for name, call in calls.items():
-                begin = time.perf_counter()
+                begin = clock()
                 call()
-                times[name].append((time.perf_counter() - begin) * 1e3)
+                times[name].append((clock() - begin) * 1e3)
         base = min(times["eager bfloat16"])
         for name, ms in times.items():
             unit = f"{distances[name]:.2f} grey levels" if part == "decode" else f"{distances[name]:.2%}"

@@ -5,16 +5,16 @@ Ahead of time, because `torch.compile` traces in the process that paints and hol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.cross_attention import KV
 from pipeline.engine.denormals import flushed
 from pipeline.engine.job import Job
-from pipeline.engine.parts import DecodePart, EncodePart, UNetPart, example, flat
+from pipeline.engine.parts import DecodePart, EncodePart, Network, NetworkParts, UNetPart, example
 from pipeline.models.model import Model
 
 if TYPE_CHECKING:
@@ -41,8 +41,13 @@ def compile_parts(model: Model, job: Job, folder: Path, say: Say) -> None:
 
 
 def compile_part(part: nn.Module, inputs: tuple[Tensor, ...], package: Path) -> None:
-    """One package. On a card, convolutions and matrix products are autotuned: minutes, once."""
-    configs: dict[str, Any] = {"max_autotune": True} if inputs[0].device.type == "cuda" else {}
+    """One package. On a card, convolutions and matrix products are autotuned: minutes, once.
+
+    The code that only starts kernels is not optimised: a C++ compiler takes a minute longer over it for nothing.
+    """
+    configs: dict[str, Any] = {"aot_inductor.compile_wrapper_opt_level": "O0"}
+    if inputs[0].device.type == "cuda":
+        configs["max_autotune"] = True
     with torch.no_grad():
         exported = torch.export.export(part, inputs, strict=False)
         new = package.with_suffix(".new.pt2")
@@ -50,38 +55,23 @@ def compile_part(part: nn.Module, inputs: tuple[Tensor, ...], package: Path) -> 
         new.replace(package)
 
 
-class InductorParts:
-    """See `pipeline.engine.parts.Parts`."""
+def inductor_parts(job: Job, folder: Path) -> NetworkParts:
+    device = torch.device(job.device)
 
-    def __init__(self, job: Job, folder: Path) -> None:
-        self.large = (folder / "large").read_text("utf-8") == "1"
-        self._device = torch.device(job.device)
-        self._folder = folder
-        self._encode, self._decode = self._loaded("encode"), self._loaded("decode")
-        self._unets: dict[int, Any] = {}
-
-    def _loaded(self, name: str) -> Any:
+    def network(name: str) -> Network:
         # Single-threaded: each package has one caller, and a capture of a graph bears no query of an event.
-        path = str(self._folder / f"{name}.pt2")
-        return torch._inductor.aoti_load_package(path, run_single_threaded=True)
+        path = str(folder / f"{name}.pt2")
+        package: Any = torch._inductor.aoti_load_package(path, run_single_threaded=True)
 
-    def rows(self) -> frozenset[int]:
-        return frozenset(self._unets)
+        def run(inputs: Sequence[Tensor]) -> Tensor:
+            with flushed(device):
+                out = package(*(t.contiguous() for t in inputs))
+            result: Tensor = out[0] if isinstance(out, (list, tuple)) else out
+            return result
 
-    def add(self, rows: int) -> None:
-        self._unets = {**self._unets, rows: self._loaded(f"unet_{rows}")}
+        return run
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        return self._run(self._encode, pictures)
-
-    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
-        return self._run(self._unets[x.shape[0]], x, waves, *(t.contiguous() for t in flat(kv)))
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return self._run(self._decode, latents)
-
-    def _run(self, package: Any, *inputs: Tensor) -> Tensor:
-        with flushed(self._device):
-            out = package(*(t.contiguous() for t in inputs))
-        result: Tensor = out[0] if isinstance(out, (list, tuple)) else out
-        return result
+    large = (folder / "large").read_text("utf-8") == "1"
+    return NetworkParts(
+        network("encode"), network("decode"), lambda rows: network(f"unet_{rows}"), large=large
+    )

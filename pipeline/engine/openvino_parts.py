@@ -2,67 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from pipeline.cross_attention import KV
 from pipeline.engine.job import Job
 from pipeline.engine.openvino_model import is_large, settings_of, unet_of
 from pipeline.engine.openvino_quiet import openvino
-from pipeline.engine.parts import flat
+from pipeline.engine.parts import NetworkParts
 
 _ROTATING: Final = 3
 
 
-class OpenVinoParts:
-    """See `pipeline.engine.parts.Parts`. Compiled networks come from the cache in `folder`; what is not there yet is
-    compiled on the calling thread."""
+def openvino_parts(job: Job, folder: Path) -> NetworkParts:
+    """Compiled networks from the cache in `folder`; what is not there yet is compiled on the calling thread."""
+    core = openvino().Core()
 
-    def __init__(self, job: Job, folder: Path) -> None:
-        ov = openvino()
-
-        self._job = job
-        self._folder = folder
-        self.large = is_large(folder)
-        self._core = ov.Core()
-        latents = (job.frames, *self._shape_of_latents())
-        self._encode = self._request("encode", job.threads, latents, torch.float32)
-        pictures = (job.frames, job.height, job.width, 3)
-        self._decode = self._request("decode", max(1, job.threads // 2), pictures, torch.uint8)
-        self._unets: dict[int, _Request] = {}
-
-    def _shape_of_latents(self) -> tuple[int, int, int]:
-        network = self._core.read_model(self._folder / "decode.xml")
-        _, channels, height, width = (int(n) for n in network.inputs[0].shape)
-        return channels, height, width
-
-    def _request(self, name: str, threads: int, out: tuple[int, ...], dtype: torch.dtype) -> _Request:
-        settings = settings_of(self._job, threads, self._folder / "compiled")
-        compiled = self._core.compile_model(
-            self._core.read_model(self._folder / f"{name}.xml"), "CPU", settings
-        )
+    def request(network: Any, threads: int, out: tuple[int, ...], dtype: torch.dtype) -> _Request:
+        compiled = core.compile_model(network, "CPU", settings_of(job, threads, folder / "compiled"))
         return _Request(compiled, out, dtype)
 
-    def rows(self) -> frozenset[int]:
-        return frozenset(self._unets)
+    encoder, decoder = (core.read_model(folder / f"{name}.xml") for name in ("encode", "decode"))
+    latents = tuple(int(n) for n in decoder.inputs[0].shape)
+    pictures = (job.frames, job.height, job.width, 3)
 
-    def add(self, rows: int) -> None:
-        settings = settings_of(self._job, self._job.threads, self._folder / "compiled")
-        compiled = self._core.compile_model(unet_of(self._core, self._folder, rows), "CPU", settings)
-        shape = (rows, *self._shape_of_latents())
-        self._unets = {**self._unets, rows: _Request(compiled, shape, torch.float32)}
+    def unet_for(rows: int) -> _Request:
+        shape = (rows, *latents[1:])
+        return request(unet_of(core, folder, rows), job.threads, shape, torch.float32)
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        return self._encode([pictures])
-
-    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
-        return self._unets[x.shape[0]]([x, waves, *flat(kv)])
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return self._decode([latents])
+    return NetworkParts(
+        request(encoder, job.threads, latents, torch.float32),
+        request(decoder, max(1, job.threads // 2), pictures, torch.uint8),
+        unet_for,
+        large=is_large(folder),
+    )
 
 
 class _Request:
@@ -81,7 +57,7 @@ class _Request:
         self._out = [ov.Tensor(result.numpy(), shared_memory=True) for result in self._results]
         self._turn = 0
 
-    def __call__(self, inputs: list[Tensor]) -> Tensor:
+    def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
         for i, given in enumerate(inputs):
             tensor = given.contiguous()
             place = (tensor.data_ptr(), tensor.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -78,6 +79,36 @@ class Parts(Protocol):
     def add(self, rows: int) -> None:
         """Take what a build has left for so many rows; by any thread."""
         ...
+
+
+Network = Callable[[Sequence[Tensor]], Tensor]
+"""One compiled network: its inputs in order → its output."""
+
+
+class NetworkParts:
+    """`Parts` from compiled networks, one a part and number of rows. unet_for(rows): the network of one number."""
+
+    def __init__(
+        self, encode: Network, decode: Network, unet_for: Callable[[int], Network], *, large: bool
+    ) -> None:
+        self.large = large
+        self._encode, self._decode, self._unet_for = encode, decode, unet_for
+        self._unets: dict[int, Network] = {}
+
+    def rows(self) -> frozenset[int]:
+        return frozenset(self._unets)
+
+    def add(self, rows: int) -> None:
+        self._unets = {**self._unets, rows: self._unet_for(rows)}
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        return self._encode([pictures])
+
+    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
+        return self._unets[x.shape[0]]([x, waves, *flat(kv)])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self._decode([latents])
 
 
 def paired(flat: tuple[Tensor, ...]) -> KV:

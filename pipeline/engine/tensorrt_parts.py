@@ -5,16 +5,16 @@ Written without a card at hand; `tests/gpu/test_engine_tensorrt.py` is what has 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
-from pipeline.cross_attention import KV
 from pipeline.engine.job import Job
 from pipeline.engine.onnx_model import unet_inputs, write_all
-from pipeline.engine.parts import flat
+from pipeline.engine.parts import NetworkParts
 from pipeline.models.model import Model
 
 if TYPE_CHECKING:
@@ -64,34 +64,21 @@ def _strongly_typed(trt: Any) -> int:
     return 0 if flag is None else 1 << int(flag)
 
 
-class TensorRtParts:
-    """See `pipeline.engine.parts.Parts`."""
+def tensorrt_parts(job: Job, folder: Path) -> NetworkParts:
+    import tensorrt as trt
 
-    def __init__(self, job: Job, folder: Path) -> None:
-        import tensorrt as trt
+    runtime, device = trt.Runtime(trt.Logger(trt.Logger.WARNING)), torch.device(job.device)
 
-        self.large = (folder / "large").read_text("utf-8") == "1"
-        self._folder, self._device = folder, torch.device(job.device)
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
-        self._encode = _Network(self._runtime, folder / "encode.engine", ["pictures"], self._device)
-        self._decode = _Network(self._runtime, folder / "decode.engine", ["latents"], self._device)
-        self._unets: dict[int, _Network] = {}
+    def network(name: str, inputs: list[str] | None = None) -> _Network:
+        return _Network(runtime, folder / f"{name}.engine", inputs, device)
 
-    def rows(self) -> frozenset[int]:
-        return frozenset(self._unets)
-
-    def add(self, rows: int) -> None:
-        network = _Network(self._runtime, self._folder / f"unet_{rows}.engine", None, self._device)
-        self._unets = {**self._unets, rows: network}
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        return self._encode([pictures])
-
-    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
-        return self._unets[x.shape[0]]([x, waves, *flat(kv)])
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return self._decode([latents])
+    large = (folder / "large").read_text("utf-8") == "1"
+    return NetworkParts(
+        network("encode", ["pictures"]),
+        network("decode", ["latents"]),
+        lambda rows: network(f"unet_{rows}"),
+        large=large,
+    )
 
 
 class _Network:
@@ -110,7 +97,7 @@ class _Network:
             self._out = torch.empty(shape, dtype=self._types["out"], device=device)
         self._held: list[Tensor] = []
 
-    def __call__(self, inputs: list[Tensor]) -> Tensor:
+    def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
         self._held = [
             t.to(self._types[name]).contiguous() for name, t in zip(self._names, inputs, strict=True)
         ]

@@ -43,9 +43,9 @@ def build(job: Job, folder: Path, say: Say) -> None:
 
 def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.compiled import CompiledEngine
-    from pipeline.engine.inductor_parts import InductorParts
+    from pipeline.engine.inductor_parts import inductor_parts
 
-    parts = InductorParts(job, folder)
+    parts = inductor_parts(job, folder)
     for rows in job.rows:
         parts.add(rows)
     if eager.device.type == "cuda":

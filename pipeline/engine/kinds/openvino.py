@@ -55,10 +55,10 @@ def build(job: Job, folder: Path, say: Say) -> None:
 
 def load(job: Job, folder: Path, eager: EagerEngine) -> CompiledEngine:
     from pipeline.engine.compiled import CompiledEngine
-    from pipeline.engine.openvino_parts import OpenVinoParts
+    from pipeline.engine.openvino_parts import openvino_parts
     from pipeline.engine.openvino_quiet import openvino
 
-    parts = OpenVinoParts(job, folder)
+    parts = openvino_parts(job, folder)
     for rows in job.rows:
         parts.add(rows)
     facts = {"compiler": f"OpenVINO {openvino().get_version().split('-')[0]}"}

@@ -41,9 +41,9 @@ def build(job: Job, folder: Path, say: Say) -> None:
 
 def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.cuda_capture import graph_engine
-    from pipeline.engine.tensorrt_parts import TensorRtParts
+    from pipeline.engine.tensorrt_parts import tensorrt_parts
 
-    parts = TensorRtParts(job, folder)
+    parts = tensorrt_parts(job, folder)
     for rows in job.rows:
         parts.add(rows)
     return graph_engine("tensorrt", eager, parts, job)
