@@ -123,6 +123,10 @@ class Page:
         """On whatever has the focus."""
         webdriver.ActionChains(self.driver).send_keys(*keys).perform()
 
+    def chord(self, held: str, key: str) -> None:
+        """A key with a modifier."""
+        webdriver.ActionChains(self.driver).key_down(held).send_keys(key).key_up(held).perform()
+
     def focus(self, selector: str) -> None:
         self.js("document.querySelector(arguments[0]).focus()", selector)
 

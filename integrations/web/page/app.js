@@ -30,7 +30,7 @@ const modes = new Modes(act, over);
 const prompt = new Prompt(act, over);
 const bank = new Bank(link);
 const tiles = new Tiles(bank);
-const editor = new StyleEditor(bank, act, over);
+const editor = new StyleEditor(bank, act, over, (name) => tiles.focus(name));
 const tools = new BankTools(bank, tiles, editor, act, over);
 const playlist = new Playlist(link, act, bank);
 const equipment = new Equipment(link);

@@ -21,8 +21,11 @@ export class StyleEditor {
   #armed = 0;
   #opener = null;
 
-  /** act(command): sends it; null where it was refused. over(): seconds that a change of style takes. */
-  constructor(bank, act, over) {
+  /**
+   * act(command): sends it; null where it was refused. over(): seconds that a change of style takes.
+   * refocus(name): gives the focus back where the button that had it was made anew.
+   */
+  constructor(bank, act, over, refocus) {
     this.#bank = bank;
     this.#act = act;
     this.#over = over;
@@ -31,7 +34,11 @@ export class StyleEditor {
     $("sheet-close").addEventListener("click", () => this.#sheet.close());
     $("sheet-try").addEventListener("click", () => this.#try());
     $("sheet-delete").addEventListener("click", () => this.#delete());
-    this.#sheet.addEventListener("close", () => (this.#disarm(), this.#opener?.isConnected && this.#opener.focus()));
+    this.#sheet.addEventListener("close", () => {
+      this.#disarm();
+      if (this.#opener?.isConnected) this.#opener.focus();
+      else refocus(this.#name);
+    });
     this.#sheet.addEventListener("pointerdown", (event) => event.target === this.#sheet && !this.#changed && this.#sheet.close());
     $("sheet-colours").append(...COLOURS.map(swatch));
     $("sheet-hotkey").addEventListener("keydown", (event) => {
@@ -120,6 +127,7 @@ export class StyleEditor {
     try {
       if (this.#name === null) await this.#bank.add(name, values);
       else await this.#bank.edit(this.#name, values, name);
+      this.#name = name;
     } catch (error) {
       this.#told([error.message, error.mend].filter(Boolean).join(". "));
       return;

@@ -46,6 +46,7 @@ export class Tiles extends EventTarget {
     if (name === this.#active) return;
     this.#active = name;
     this.#mark();
+    this.reveal();
   }
 
   /** The daemon has painted the picture of a style. */
@@ -59,8 +60,9 @@ export class Tiles extends EventTarget {
     this.#into(this.#tiles.get(this.#active));
   }
 
+  /** To the tile of that name, or the one that Tab reaches. */
   focus(name) {
-    this.#choice(this.#tiles.get(name))?.focus();
+    (this.#choice(this.#tiles.get(name)) ?? this.#list.querySelector('[tabindex="0"]'))?.focus();
   }
 
   // ---------------------------------------------------------- building
@@ -78,6 +80,7 @@ export class Tiles extends EventTarget {
     $("styles-count").textContent = this.#bank.styles.length || "";
     $("styles-empty").hidden = this.#bank.styles.length > 0;
     this.#mark();
+    if (!before.size) this.reveal(); // later, what is under the pointer stays there
     if (focused) this.focus(focused);
   }
 
@@ -151,7 +154,6 @@ export class Tiles extends EventTarget {
       this.#choice(tile).setAttribute("aria-checked", String(name === this.#active));
     }
     this.#rove(this.#choice(this.#tiles.get(this.#active)) ?? this.#list.querySelector("[data-style]"));
-    this.reveal();
   }
 
   /** One tile is reached by Tab, the others from it by arrow keys. */
