@@ -13,12 +13,17 @@ import contextlib
 import os
 import select
 import threading
+import time
 from collections.abc import Iterator
 from typing import Final
 
 from pipeline import v4l2
 
-LOOK_S: Final = 0.3  # how often open files are looked at while somebody has the device open
+QUICK_S, QUICK_FOR_S = (
+    0.1,
+    2.0,
+)  # how often, and for how long, open files are looked at after somebody opened the device
+LOOK_S: Final = 0.5  # … while somebody has it open
 IDLE_S: Final = 5.0  # … and while nobody seems to
 
 
@@ -70,6 +75,7 @@ class Readers:
                 return  # the device is going; its sink will find out
 
     def _by_open_files(self) -> None:
+        quick_until = 0.0
         opened = 0  # times by others since the watch began, less the times closed
         with _inotify(self._path) as events:
             poll = select.poll()
@@ -80,11 +86,13 @@ class Readers:
                 mapped, holding, all_seen = v4l2.streaming_holders(self._path)
                 self.streaming = mapped > 0 or (opened > 0 and holding == 0 and not all_seen)
                 wait_s = LOOK_S if holding or opened > 0 or events is None else IDLE_S
+                wait_s = QUICK_S if time.monotonic() < quick_until else wait_s
                 ready = dict(poll.poll(int(wait_s * 1000)))
                 if self._stop_read in ready:
                     return
                 if events is not None and events in ready:
                     opened = max(0, opened + v4l2.opened_less_closed(os.read(events, 65536)))
+                    quick_until = time.monotonic() + QUICK_FOR_S
 
 
 @contextlib.contextmanager
