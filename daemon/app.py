@@ -23,6 +23,7 @@ from daemon.engine_side import EngineSide
 from daemon.equipment import LiveEquipment
 from daemon.exit_codes import ExitCode
 from daemon.integration_threads import IntegrationThreads
+from daemon.midi_learn import MidiLearn
 from daemon.outlook import outlook
 from daemon.playlist import Playlist
 from daemon.roles import Roles
@@ -159,6 +160,12 @@ class Host:
                 pictures=self.pictures,
                 playlist=self.playlist,
                 equipment=LiveEquipment(self),
+                midi=MidiLearn(
+                    self.control,
+                    self.bank,
+                    lambda: self.integrations.running("midi"),
+                    lambda: self.integrations.status()["midi"],
+                ),
             ),
         )
 

@@ -13,14 +13,15 @@ from pydantic_core import PydanticCustomError
 from daemon import config_file, places
 from daemon.bank_file import edited, write_bank
 from daemon.config_errors import ConfigError, did_you_mean, dotted
-from daemon.config_file import scalar
 from daemon.explain import explain
 from daemon.playlist_settings import PlaylistSettings
 from daemon.settings import Loaded, Settings
 from daemon.style_settings import StyleSettings, style_name
+from daemon.yaml_tree import key_of, new_mapping, quoted, section_of, update, write_order
 from integrations.bank import (
     AddStyle,
     BankChangedError,
+    BindMidi,
     Edit,
     EditStyle,
     ImportStyles,
@@ -32,6 +33,8 @@ from integrations.bank import (
     SetPlaylist,
     StyleExistsError,
 )
+from integrations.knobs import parse_target
+from integrations.midi.controls import control_name
 from pipeline.errors import PhospheneError
 from pipeline.options import Options
 
@@ -57,11 +60,11 @@ def as_text(styles: Mapping[str, Mapping[str, Any]]) -> str:
 
     from ruamel.yaml import YAML
 
-    yaml, out, own = YAML(), io.StringIO(), _flow(block=True)
+    yaml, out, own = YAML(), io.StringIO(), new_mapping(block=True)
     yaml.width = 1 << 20
     for name, values in styles.items():
-        own[_quoted(name)] = _flow()
-        _update(own[_quoted(name)], values)
+        own[quoted(name)] = new_mapping()
+        update(own[quoted(name)], values)
     yaml.dump({"styles": own}, out)
     return out.getvalue()
 
@@ -83,13 +86,14 @@ def change(loaded: Loaded, edit: Edit, tag: str | None = None) -> tuple[Loaded, 
     try:
         with FileLock(places.state_folder() / "styles.lock", timeout=LOCK_S):
             before = loaded.again()
+            writer = _Writer(before.settings, _names_below(before))
+            text = edited(loaded.bank, lambda tree: writer.apply(tree, edit))
+            after = _valid(loaded, text)
+            _nothing_else(before.settings, after.settings, edit)
             if tag is not None and tag != tag_of(before.settings):
                 raise BankChangedError(
                     "the styles were changed by somebody else in the meantime", "read them again, then change"
                 )
-            writer = _Writer(before.settings, _names_below(before))
-            text = edited(loaded.bank, lambda tree: writer.apply(tree, edit))
-            after = _valid(loaded, text)
             write_bank(loaded.bank, text)
             return after, writer.said
     except Timeout:
@@ -107,6 +111,19 @@ def _valid(loaded: Loaded, text: str) -> Loaded:
         raise PhospheneError(f"{dotted(first.path)}: {first.message}", first.mend) from None
 
 
+def _nothing_else(before: Settings, after: Settings, edit: Edit) -> None:
+    """A file with YAML aliases could change one style with another. Raises PhospheneError."""
+    if not isinstance(edit, AddStyle | EditStyle | PutStyle | RemoveStyle | ResetStyle):
+        return
+    meant = {edit.name, getattr(edit, "new_name", None)}
+    strays = [n for n, style in before.styles.items() if n not in meant and after.styles.get(n) != style]
+    if strays:
+        raise PhospheneError(
+            f"the style file ties {strays[0]!r} to {edit.name!r} by an alias, so both would change",
+            "write the two out in styles.yaml, then try again",
+        )
+
+
 class _Writer:
     """Applies one edit to the file's tree. said: what it did, after `apply`."""
 
@@ -118,7 +135,7 @@ class _Writer:
         self.said = ""
 
     def apply(self, tree: Any, edit: Edit) -> None:
-        own = _mapping(tree, "styles")
+        own = section_of(tree, "styles")
         match edit:
             case AddStyle(name=name, values=values, before=before):
                 if name in self._styles:
@@ -130,7 +147,7 @@ class _Writer:
                 if before is not None:
                     names = list(self._styles)
                     names.insert(names.index(self._known(before)), name)
-                    _order(tree, names)
+                    write_order(tree, names)
             case EditStyle(name=name, values=values, new_name=new):
                 self._edit(tree, own, self._known(name), values, new)
             case PutStyle(name=name, values=values):
@@ -140,7 +157,7 @@ class _Writer:
                 self._remove(own, self._known(name))
                 self.said = f"style {name} removed"
             case ResetStyle(name=name):
-                key = _key(own, name)
+                key = key_of(own, name)
                 if key is None:
                     raise NoSuchStyleError(
                         f"the style file says nothing of {name!r}", "it is as in config.yaml"
@@ -149,7 +166,7 @@ class _Writer:
                 self.said = f"style {name} as in the configuration again"
             case OrderStyles(names=names):
                 wanted = [self._known(name) for name in names]
-                _order(tree, [*wanted, *(name for name in self._styles if name not in wanted)])
+                write_order(tree, [*wanted, *(name for name in self._styles if name not in wanted)])
                 self.said = "styles put in order"
             case ImportStyles(styles=styles, replace=replace):
                 for name in self._styles:
@@ -158,13 +175,13 @@ class _Writer:
                 for name, values in styles.items():
                     self._put(own, name, {}, values)
                 if replace:
-                    _order(tree, list(styles))
+                    write_order(tree, list(styles))
                 self.said = f"{len(styles)} styles imported"
             case SetPlaylist(values=values):
-                node = _mapping(tree, "playlist")
+                node = section_of(tree, "playlist")
                 whole = {**self._playlist.model_dump(mode="json"), **values}
                 playlist = _checked(PlaylistSettings, whole)
-                _update(
+                update(
                     node,
                     {
                         key: value
@@ -173,6 +190,18 @@ class _Writer:
                     },
                 )
                 self.said = "playlist changed"
+            case BindMidi(control=control, target=target):
+                self._bind(tree, control, target)
+
+    def _bind(self, tree: Any, control: str, target: str | None) -> None:
+        """The whole `bind:` of the style file replaces what lies under it key by key, so null unbinds a lower one."""
+        name = control_name(control)
+        if target is not None:
+            parse_target(target)
+        node = section_of(section_of(tree, "midi"), "bind")
+        key = key_of(node, name)
+        node[quoted(name) if key is None else key] = None if target is None else quoted(target)
+        self.said = f"MIDI {name} {'unbound' if target is None else f'bound to {target}'}"
 
     def _edit(self, tree: Any, own: Any, name: str, values: Mapping[str, Any], new: str | None) -> None:
         before = values_of(self._styles[name])
@@ -184,22 +213,22 @@ class _Writer:
             raise StyleExistsError(f"there is a style {new!r} already", "choose another name")
         self._put(own, new, before, values)
         self._remove(own, name)
-        _order(tree, [new if known == name else known for known in self._styles])
+        write_order(tree, [new if known == name else known for known in self._styles])
         self.said = f"style {name} is now {new}"
 
     def _put(self, own: Any, name: str, before: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         style = _checked(StyleSettings, {**before, **values})
-        key = _key(own, name)
+        key = key_of(own, name)
         if key is None:
-            key = _quoted(_name(name))
+            key = quoted(_name(name))
         if own.get(key) is None:
-            own[key] = _flow()
-        _update(own[key], values_of(style))
+            own[key] = new_mapping()
+        update(own[key], values_of(style))
 
     def _remove(self, own: Any, name: str) -> None:
-        key = _key(own, name)
+        key = key_of(own, name)
         if name in self._below:
-            own[_quoted(name) if key is None else key] = None
+            own[quoted(name) if key is None else key] = None
         elif key is not None:
             del own[key]
 
@@ -236,62 +265,13 @@ def _checked(model: Any, values: Mapping[str, Any]) -> Any:
         where = f"{dotted(first.path)}: " if first.path else ""
         raise PhospheneError(f"{where}{first.message}", first.mend) from None
     for key, value in given.items():
-        if isinstance(value, bool) and not isinstance(getattr(checked, key), bool):
-            raise PhospheneError(f"{key}: needs a number, not {str(value).lower()}", "write a number")
+        need = _kind(getattr(checked, key))
+        if need and _kind(value) != need:  # "0.4" for 0.4, or 0 for false: whoever sends that is mistaken
+            raise PhospheneError(f"{key}: needs {need}, not {value!r}"[:200], f"write {need}")
     return checked
 
 
-# ---------------------------------------------------------------- ruamel.yaml's trees
-
-
-def _mapping(tree: Any, section: str) -> Any:
-    if not isinstance(tree.get(section), dict):
-        from ruamel.yaml.comments import CommentedMap
-
-        tree[section] = CommentedMap()
-    return tree[section]
-
-
-def _flow(*, block: bool = False) -> Any:
-    """`{prompt: …}` on one line, as the packaged bank is written."""
-    from ruamel.yaml.comments import CommentedMap
-
-    made = CommentedMap()
-    if not block:
-        made.fa.set_flow_style()
-    return made
-
-
-def _order(tree: Any, names: list[str]) -> None:
-    from ruamel.yaml.comments import CommentedSeq
-
-    made = CommentedSeq([_quoted(name) for name in names])
-    made.fa.set_flow_style()
-    tree["style_order"] = made
-
-
-def _update(node: Any, values: Mapping[str, Any]) -> None:
-    """Only what differs is touched: comments beside the rest stay."""
-    for key in [key for key in node if str(key) not in values]:
-        del node[key]
-    for key, value in values.items():
-        if key not in node or node[key] != value:
-            node[key] = _quoted(value)
-
-
-def _key(mapping: Any, name: str) -> Any:
-    """The key that our own reader would call `name`; None where there is none."""
-    return next((key for key in mapping if str(key) == name), None)
-
-
-def _quoted(value: Any) -> Any:
-    """Text that would be read as a number, truth or null stands in quotes."""
-    if isinstance(value, str) and not isinstance(scalar(value), str):
-        from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-        return DoubleQuotedScalarString(value)
-    if isinstance(value, Mapping):
-        return {_quoted(key): _quoted(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_quoted(item) for item in value]
-    return value
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return "a number" if isinstance(value, int | float) else "text" if isinstance(value, str) else ""

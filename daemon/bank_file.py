@@ -1,8 +1,9 @@
 """The style file: what the page, the API and `phosphene styles` write, so that nobody's `config.yaml` is touched.
 
 `styles.yaml` stands beside the user's `config.yaml` (`mine.styles.yaml` beside a `--config mine.yaml`) and is a layer
-above it. It holds `styles:` (a style replaces one of the same name whole; null hides a packaged one), `style_order:`
-and `playlist:`, may be edited by hand, and keeps its comments when the program writes.
+above it. It holds `styles:` (a style replaces one of the same name whole; null hides a packaged one), `style_order:`,
+`playlist:` and what a MIDI controller has been taught, may be edited by hand, and keeps its comments when the program
+writes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from daemon.config_errors import ConfigError, Origin, Problem
 from daemon.config_file import Document
 from pipeline.errors import PhospheneError
 
-SECTIONS: Final = ("styles", "style_order", "playlist")
+SECTIONS: Final = ("styles", "style_order", "playlist", "midi")
 
 HEAD: Final = """\
 # Styles of your own, kept by Phosphene (the page, the HTTP API and `phosphene styles` write here) and by you: comments

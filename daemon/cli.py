@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
+from daemon import cli_playlist, cli_styles
 from daemon.cli_obs import app as obs_app
 from daemon.cli_options import (
     Config,
@@ -250,15 +251,54 @@ def undo(as_json: Json = False) -> int:
     return live.send(as_json, command="undo")
 
 
-# ---------------------------------------------------------------- facts
+@app.command()
+def redo(as_json: Json = False) -> int:
+    """Make again what `undo` took back."""
+    from daemon.commands import live
+
+    return live.send(as_json, command="redo")
+
+
+@app.command(name="random")
+def random_style(over: Over = "0", as_json: Json = False) -> int:
+    """Any other style of the bank."""
+    from daemon.commands import live
+
+    return live.send(as_json, command="random", over_s=live.seconds(over))
 
 
 @app.command()
-def styles(config: Config = None, as_json: Json = False) -> int:
-    """The style bank: the running daemon's, else the configuration's."""
-    from daemon.commands.facts import styles
+def seeds(
+    seeds: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="SEED[:WEIGHT]…", help="Without any: the style's own again."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Mix the noise of several seeds: `seeds 7:0.6 12:0.4`."""
+    from daemon.commands import live
 
-    return styles(config, as_json)
+    return live.seeds(seeds or [], as_json)
+
+
+@app.command(name="do")
+def do_action(
+    action: Annotated[
+        list[str], typer.Argument(metavar="ACTION", help="neon over 2s; next; playlist skip; …")
+    ],
+    as_json: Json = False,
+) -> int:
+    """Do what a hotkey, a MIDI pad or an OSC message can be bound to."""
+    from daemon.commands import live
+
+    return live.action(" ".join(action), as_json)
+
+
+app.add_typer(cli_styles.app, name="styles")
+app.add_typer(cli_playlist.app, name="playlist")
+
+
+# ---------------------------------------------------------------- facts
 
 
 @app.command()
@@ -343,11 +383,13 @@ def uninstall_service() -> int:
 
 
 @app.command(name="open")
-def open_page() -> int:
+def open_page(
+    qr: Annotated[bool, typer.Option("--qr", help="Print the address as a QR code, for a phone.")] = False,
+) -> int:
     """Open the page in the browser."""
-    from daemon.commands.page import open_page
+    from daemon.commands import page
 
-    return open_page()
+    return page.show_qr() if qr else page.open_page()
 
 
 @app.command()

@@ -33,6 +33,21 @@ class Client:
         """The JSON answer of `POST /api/v1/…`. Raises Refused with the daemon's message and mend."""
         return self._call("POST", path, body, timeout_s)
 
+    def send(self, method: str, path: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> Any:
+        """The JSON answer of any other method. Raises as `post`."""
+        return self._call(method, path, body, timeout_s)
+
+    def picture(self, path: str, timeout_s: float = 15.0) -> bytes:
+        """The picture that `GET /api/v1/…` answers with. Raises Refused where it is none."""
+        connection, response = self._open("GET", API + path, None, timeout_s)
+        try:
+            answer = response.read()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise _refusal(response.status, answer)
+        return answer
+
     def command(self, **command: Any) -> dict[str, Any]:
         """Submit a Command given as its plain values; returns {"revision", "state"}."""
         answer: dict[str, Any] = self.post("/commands", command)

@@ -67,6 +67,11 @@ class IntegrationThreads:
         for life in self._lives.values():
             life.join(max(0.0, deadline - time.monotonic()))
 
+    def running(self, name: str) -> Integration | None:
+        """The one that runs now under that section's name."""
+        life = self._lives.get(name)
+        return life.running if life is not None else None
+
     def status(self) -> dict[str, dict[str, Any]]:
         return {name: life.status() for name, life in self._lives.items()}
 
@@ -111,6 +116,10 @@ class _Life:
             target=self._live, args=(options, self._halt), name=self._name, daemon=True
         )
         self._thread.start()
+
+    @property
+    def running(self) -> Integration | None:
+        return self._running
 
     def ask_to_end(self) -> None:
         self._halt.set()

@@ -97,6 +97,7 @@ class Playlist:
         with self._changed:
             self._tick()
             said = self._do(command)
+            self._tick()  # from here on time may run, or no longer
             self._changed.notify_all()
             facts = self._facts()
         self._emit(Event("playlist", f"playlist {said} ({origin})", {"origin": origin, **facts}))

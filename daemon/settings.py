@@ -23,7 +23,10 @@ from daemon.privacy_settings import BadgeSettings, SafetySettings
 from daemon.style_settings import StyleSettings, in_order, style_name
 from daemon.value_types import EngineKind, Loras, ModelSize, OutputSize, Steps, Threads
 from daemon.web_settings import WebSettings
+from integrations.hotkeys.options import Options as HotkeySettings
+from integrations.midi.options import Options as MidiSettings
 from integrations.obs.options import Options as ObsSettings
+from integrations.osc.options import Options as OscSettings
 from pipeline.geometry import Fit, Upscale
 from pipeline.messages import LiveState, Similarity, Style
 from pipeline.options import Options, setting
@@ -203,6 +206,11 @@ class Settings(Options):
     obs: ObsSettings = setting({}, "OBS Studio: scenes, hotkeys, tools", applies="live")
     badge: BadgeSettings = setting({}, "says of painted pictures that they are", applies="live")
     safety: SafetySettings = setting({}, "a content check of your own", applies="rebuild")
+    midi: MidiSettings = setting({}, "MIDI controllers (docs/midi.md)", applies="live")
+    osc: OscSettings = setting({}, "OSC messages (docs/osc.md)", applies="live")
+    hotkeys: HotkeySettings = setting(
+        {}, "global keys: style, panic, next, … (docs/hotkeys.md)", applies="live"
+    )
     log: LogSettings = setting({}, "the log", applies="live")
     style: str | None = setting(None, "style at start; null: the first of the bank", applies="live")
     playlist: PlaylistSettings = setting({}, "styles one after the other, by time", applies="live")

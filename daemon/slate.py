@@ -25,7 +25,7 @@ def slate(size: Size, title: str, reason: str = "") -> Image:
     card = PilImage.fromarray(_glow(size).copy())
     draw = ImageDraw.Draw(card)
     unit = min(size.width, size.height * 16 // 9) / 100
-    big, small = _font(max(9, 4.2 * unit)), _font(max(7, 2.1 * unit))
+    big, small = font(max(9, 4.2 * unit)), font(max(7, 2.1 * unit))
     middle = (size.width / 2, size.height * 0.5)
     draw.text(middle, title, font=big, fill=_INK, anchor="ms")
     y = middle[1] + 3.6 * unit
@@ -38,7 +38,8 @@ def slate(size: Size, title: str, reason: str = "") -> Image:
 
 
 @lru_cache(maxsize=16)
-def _font(points: float) -> Any:
+def font(points: float) -> Any:
+    """Pillow's own, which is there on every system."""
     from PIL import ImageFont
 
     return ImageFont.load_default(points)

@@ -8,7 +8,7 @@ from daemon.bank_edit import as_text, change, from_text, tag_of, values_of
 from daemon.config_watch import Stamp, stamp
 from daemon.control import ControlHub
 from daemon.settings import Loaded
-from integrations.bank import Edit, SetPlaylist
+from integrations.bank import BindMidi, Edit, SetPlaylist
 from pipeline.messages import Event
 
 
@@ -32,7 +32,7 @@ class StyleBank:
             after, said = change(loaded, edit, tag)
             assert after.bank is not None
             self._written = stamp(after.bank)
-            kind = "playlist" if isinstance(edit, SetPlaylist) else "styles"
+            kind = {SetPlaylist: "playlist", BindMidi: "midi"}.get(type(edit), "styles")
             return after, Event(kind, f"{said} ({origin})", {"origin": origin, "tag": tag_of(after.settings)})
 
         self._hub.change_bank(write, origin)

@@ -75,7 +75,25 @@ class SetPlaylist:
     values: Values
 
 
-Edit = AddStyle | EditStyle | PutStyle | RemoveStyle | ResetStyle | OrderStyles | ImportStyles | SetPlaylist
+@dataclass(frozen=True, slots=True)
+class BindMidi:
+    """A control of a MIDI controller ("cc 7") to a value or an action. target None: to nothing."""
+
+    control: str
+    target: str | None
+
+
+Edit = (
+    AddStyle
+    | EditStyle
+    | PutStyle
+    | RemoveStyle
+    | ResetStyle
+    | OrderStyles
+    | ImportStyles
+    | SetPlaylist
+    | BindMidi
+)
 
 
 class NoSuchStyleError(PhospheneError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.commands import show
+from daemon.doctor.controls import check_hotkeys
 from daemon.doctor.finding import Finding, Level, problem
 from daemon.doctor.machine import check_desktop, check_machine, check_network
 from daemon.doctor.obs import check_obs
@@ -50,6 +51,7 @@ def examine(config: Path | None) -> list[Finding]:
         ("OBS", lambda: check_obs(settings) if settings else ()),
         ("network", lambda: check_network(settings) if settings else ()),
         ("desktop", check_desktop),
+        ("hotkeys", lambda: check_hotkeys(settings) if settings else ()),
     ]
     for area, check in checks:
         findings += _checked(area, check)

@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Any
 
-from daemon.client import connect
 from daemon.commands import show
 from daemon.devices import device_facts
-from daemon.exit_codes import ExitCode, NotRunning
-
-
-def styles(config: Path | None, as_json: bool) -> int:
-    """The running daemon's bank, else the configuration's."""
-    found: list[dict[str, Any]] | None = None
-    current = ""
-    if config is None:
-        try:
-            client = connect()
-            found, current = client.get("/styles")["styles"], client.get("/status").get("style") or ""
-        except NotRunning:
-            found = None
-    if found is None:
-        from daemon.settings import load
-        from pipeline.messages import to_dict
-
-        settings = load({}, config).settings
-        found, current = [to_dict(style) for style in settings.bank().values()], settings.style or ""
-    if as_json:
-        show.as_object({"styles": found, "current": current})
-        return ExitCode.OK
-    rows = []
-    for style in found:
-        mark = "*" if style["name"] == current else " "
-        rows.append(
-            (f"{mark} {style['name']}", f"{style['strength']:g}", textwrap.shorten(style["prompt"], 90))
-        )
-    show.table([("  style", "strength", "prompt"), *rows] if rows else [("the bank is empty",)])
-    return ExitCode.OK
+from daemon.exit_codes import ExitCode
 
 
 def devices(as_json: bool) -> int:

@@ -38,6 +38,18 @@ def style(names: list[str], over: str, as_json: bool) -> int:
     return send(as_json, command="blend", weights=weights, over_s=over_s)
 
 
+def seeds(given: list[str], as_json: bool) -> int:
+    """Noise of several seeds; none given: the style's own."""
+    return send(as_json, command="seeds", weights=_refusing(actions.weights, given))
+
+
+def action(text: str, as_json: bool) -> int:
+    """One line of the grammar of `integrations.actions`."""
+    from pipeline.messages import to_dict
+
+    return send(as_json, **to_dict(_refusing(actions.parse_action, text)))
+
+
 def set_value(key: str, value: str, as_json: bool) -> int:
     """The value is text for prompts, else what YAML would make of it."""
     from daemon.config_file import value as parsed

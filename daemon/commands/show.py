@@ -30,3 +30,23 @@ def duration(seconds: float) -> str:
     parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
     said = [f"{number} {unit}" for number, unit in parts if number]
     return " ".join(said[:2]) or "0 s"
+
+
+def terminal_width() -> int:
+    """Columns; a pipe has as many as one likes."""
+    import shutil
+    import sys
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+
+
+def dot(colour: str, coloured: bool) -> str:
+    """A dot in a colour tag `#rrggbb`; without colours the tag's place stays empty."""
+    if not colour or not coloured:
+        return "●" if colour else " "
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"\x1b[38;2;{red};{green};{blue}m●\x1b[0m"
+
+
+def bold(text: str) -> str:
+    return f"\x1b[1m{text}\x1b[0m"

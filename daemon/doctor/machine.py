@@ -121,7 +121,7 @@ def check_desktop() -> Iterator[Finding]:
         return
     session = os.environ.get("XDG_SESSION_TYPE") or ("x11" if os.environ.get("DISPLAY") else "")
     said = {
-        "wayland": "Wayland: bind keys to `phosphene style NAME` in the compositor's settings, or use OBS's",
+        "wayland": "Wayland session",
         "x11": "X11 session",
     }.get(session, "no desktop session")
     yield ok("desktop", said)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
-from pydantic_core import PydanticCustomError
 
+from integrations.action_setting import Action, checked_action, fault
 from integrations.actions import parse_action
 from integrations.integration import IntegrationOptions
-from pipeline.errors import PhospheneError
 from pipeline.messages import BlendStyles, SetPrompt, SetStyle
 from pipeline.options import Options as Section
 from pipeline.options import setting
@@ -17,29 +16,14 @@ from pipeline.options import setting
 DEFAULT_PORT = 4455
 
 
-def _fault(message: str, mend: str) -> PydanticCustomError:
-    return PydanticCustomError("phosphene", "{message}", {"message": message, "mend": mend})
-
-
-def _action(text: str) -> str:
-    try:
-        parse_action(text)
-    except PhospheneError as error:
-        raise _fault(error.message, error.mend) from error
-    return text
-
-
 def _look(text: str) -> str:
-    if not isinstance(parse_action(_action(text)), SetStyle | BlendStyles | SetPrompt):
-        raise _fault(
+    if not isinstance(parse_action(checked_action(text)), SetStyle | BlendStyles | SetPrompt):
+        raise fault(
             f"a scene cannot stand for {text!r}",
             "write a style, a blend (neon:0.7 anime:0.3) or `prompt TEXT`",
         )
     return text
 
-
-Action = Annotated[str, AfterValidator(_action)]
-"""One line, see `integrations.actions`."""
 
 Look = Annotated[str, AfterValidator(_look)]
 """An action that is a style, a blend or a prompt."""

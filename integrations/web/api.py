@@ -24,6 +24,7 @@ from integrations.web.equipment_api import EquipmentApi
 from integrations.web.errors import RefusedError
 from integrations.web.feed import Feed
 from integrations.web.limits import Limits, Seats
+from integrations.web.midi_api import Learn, MidiApi
 from integrations.web.openapi_parts import PREFIX
 from integrations.web.origin import origin_of
 from integrations.web.pictures import Pictures
@@ -42,7 +43,7 @@ class Extras:
     reload: read the configuration again; returns facts for the answer. May read files (it is run in a worker
         thread). Raises PhospheneError when the new one is bad: the old one is then still in force.
     stop: begin to stop the daemon; returns at once.
-    bank, pictures, playlist, equipment: None in a server without them (their addresses then answer 404).
+    bank, pictures, playlist, equipment, midi: None in a server without them (their addresses then answer 404).
     """
 
     config: Callable[[], Mapping[str, Any]]
@@ -52,6 +53,7 @@ class Extras:
     pictures: Pictures | None = None
     playlist: Playing | None = None
     equipment: Equipment | None = None
+    midi: Learn | None = None
 
 
 class Api:
@@ -83,6 +85,7 @@ class Api:
             BankApi(control, extras.bank, extras.pictures, limits),
             PlaylistApi(extras.playlist, extras.bank, limits),
             EquipmentApi(extras.equipment, limits),
+            MidiApi(extras.midi, limits),
         )
 
     def routes(self) -> list[BaseRoute]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from integrations.bank import (
     AddStyle,
@@ -34,6 +34,7 @@ from integrations.control import Control
 from integrations.web.body import json_answer, read_json, read_text
 from integrations.web.errors import RefusedError
 from integrations.web.limits import Limits
+from integrations.web.methods import methods
 from integrations.web.origin import origin_of
 from integrations.web.pictures import Pictures
 from pipeline.errors import PhospheneError
@@ -53,18 +54,14 @@ class BankApi:
         self._one_live = asyncio.Lock()
 
     def routes(self, v1: str) -> list[BaseRoute]:
+        one = f"{v1}/styles/{{name}}"
         return [
-            Route(f"{v1}/styles", self.listed),
-            Route(f"{v1}/styles", self.add, methods=["POST"]),
-            Route(f"{v1}/styles/{{name}}", self.one),
-            Route(f"{v1}/styles/{{name}}", self.put, methods=["PUT"]),
-            Route(f"{v1}/styles/{{name}}", self.edit, methods=["PATCH"]),
-            Route(f"{v1}/styles/{{name}}", self.remove, methods=["DELETE"]),
-            Route(f"{v1}/styles/{{name}}/reset", self.reset, methods=["POST"]),
-            Route(f"{v1}/styles/{{name}}/picture", self.picture),
-            Route(f"{v1}/style-order", self.order, methods=["PUT"]),
-            Route(f"{v1}/style-bank", self.exported),
-            Route(f"{v1}/style-bank", self.imported, methods=["POST"]),
+            methods(f"{v1}/styles", get=self.listed, post=self.add),
+            methods(one, get=self.one, put=self.put, patch=self.edit, delete=self.remove),
+            methods(f"{one}/reset", post=self.reset),
+            methods(f"{one}/picture", get=self.picture),
+            methods(f"{v1}/style-order", put=self.order),
+            methods(f"{v1}/style-bank", get=self.exported, post=self.imported),
         ]
 
     # ------------------------------------------------------------ reading
@@ -82,22 +79,18 @@ class BankApi:
 
     async def exported(self, request: Request) -> Response:
         """As YAML where `?format=yaml` asks for it, else JSON."""
-        form = request.query_params.get("format", "json")
-        if form not in ("json", "yaml"):
-            raise RefusedError(422, f"There is no format {form[:40]!r}.", "Use json or yaml.")
+        form = _query(request, format=("json", "yaml"))["format"]
         if form == "json":
             return json_answer({"styles": self._own().exported()})
         return Response(await asyncio.to_thread(self._own().exported_text), media_type="application/yaml")
 
     async def picture(self, request: Request) -> Response:
         """JPEG; 202 while it is being painted (an event `picture` says when it is there)."""
-        name, of = request.path_params["name"], request.query_params.get("of", "demo")
+        name, of = request.path_params["name"], _query(request, of=("demo", "live"), v=())["of"]
         if self._pictures is None:
             raise RefusedError(
                 404, "There are no pictures of styles here.", "They are painted by the daemon."
             )
-        if of not in ("demo", "live"):
-            raise RefusedError(422, f"There is no picture of {of[:40]!r}.", "Use of=demo or of=live.")
         try:
             if of == "live":
                 async with self._one_live:
@@ -160,8 +153,8 @@ class BankApi:
             raise RefusedError(
                 422, "There are no styles in it.", 'Send {"styles": {"neon": {"prompt": …}, …}}.'
             )
-        replaces = request.query_params.get("replace", "") not in ("", "0", "false")
-        return await self._change(request, ImportStyles(styles, replaces))
+        replace = _query(request, replace=("0", "1"))["replace"] == "1"
+        return await self._change(request, ImportStyles(styles, replace))
 
     # ------------------------------------------------------------ inside
 
@@ -205,6 +198,21 @@ class BankApi:
         except KeyError:  # it went away this instant
             ready, key = False, ""
         return {"ready": ready, "address": f"/api/v1/styles/{quote(style['name'], safe='')}/picture?v={key}"}
+
+
+def _query(request: Request, **known: tuple[str, ...]) -> dict[str, str]:
+    """Each known key's value, the first of its choices where it is absent (no choices: anything goes).
+
+    Raises RefusedError (422) for other keys, repeated ones and other values.
+    """
+    given = request.query_params
+    found = {key: given.get(key, choices[0] if choices else "") for key, choices in known.items()}
+    for key, value in given.multi_items():
+        if key not in known or len(given.getlist(key)) > 1:
+            raise RefusedError(422, f"The query has {key[:40]!r} too much.", f"It takes: {', '.join(known)}.")
+        if known[key] and value not in known[key]:
+            raise RefusedError(422, f"{key} is {value[:40]!r}.", f"Use one of {', '.join(known[key])}.")
+    return found
 
 
 def tag_in(request: Request) -> str | None:

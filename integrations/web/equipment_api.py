@@ -8,12 +8,13 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from integrations.web.body import json_answer, read_json
 from integrations.web.equipment import Equipment
 from integrations.web.errors import RefusedError
 from integrations.web.limits import Limits
+from integrations.web.methods import methods
 from integrations.web.origin import origin_of
 
 
@@ -26,11 +27,10 @@ class EquipmentApi:
 
     def routes(self, v1: str) -> list[BaseRoute]:
         return [
-            Route(f"{v1}/devices", self.devices),
-            Route(f"{v1}/source", self.set_source, methods=["POST"]),
-            Route(f"{v1}/sinks", self.sinks),
-            Route(f"{v1}/sinks", self.add_sink, methods=["POST"]),
-            Route(f"{v1}/sinks/{{id:int}}", self.remove_sink, methods=["DELETE"]),
+            methods(f"{v1}/devices", get=self.devices),
+            methods(f"{v1}/source", post=self.set_source),
+            methods(f"{v1}/sinks", get=self.sinks, post=self.add_sink),
+            methods(f"{v1}/sinks/{{id}}", delete=self.remove_sink),
         ]
 
     async def devices(self, _: Request) -> Response:
@@ -55,10 +55,13 @@ class EquipmentApi:
             )
 
     async def remove_sink(self, request: Request) -> Response:
-        own, number = self._own(), request.path_params["id"]
+        own, given = self._own(), request.path_params["id"]
+        number = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else -1
         async with self._one_at_a_time:
             if not await asyncio.to_thread(own.remove_sink, number, origin_of(request)):
-                raise RefusedError(404, f"There is no sink {number}.", "`GET /api/v1/sinks` lists them.")
+                raise RefusedError(
+                    404, f"There is no sink {given[:40]!r}.", "`GET /api/v1/sinks` lists them."
+                )
         return json_answer({"sinks": await asyncio.to_thread(own.sinks)})
 
     def _own(self) -> Equipment:
@@ -69,6 +72,7 @@ class EquipmentApi:
     async def _given(self, request: Request, key: str, example: str) -> str | Mapping[str, Any]:
         body = await read_json(request, self._limits)
         given = body.get(key) if isinstance(body, dict) else None
-        if not isinstance(given, str | dict) or not given:
+        if not (given and isinstance(given.get("kind") if isinstance(given, dict) else given, str)):
             raise RefusedError(422, f"The body names no {key}.", f'Send {{"{key}": "{example}"}}.')
-        return given
+        chosen: str | Mapping[str, Any] = given
+        return chosen

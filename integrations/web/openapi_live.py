@@ -49,7 +49,12 @@ STYLE_VALUES: dict[str, Any] = {
 NONE_SUCH = {404: "There is no such style, or this server has no bank."}
 CHANGED = {409: "The name is taken.", 412: "The bank was changed since the tag was read."}
 LIST = {200: answer("The bank after it.", STYLES)}
-GIVEN: dict[str, Any] = {"oneOf": [{"type": "string"}, {"type": "object", "required": ["kind"]}]}
+GIVEN: dict[str, Any] = {
+    "oneOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "object", "properties": {"kind": {"type": "string"}}, "required": ["kind"]},
+    ]
+}
 NO_DEVICES = {404: "This server has no cameras."}
 
 
@@ -78,7 +83,9 @@ def styles() -> dict[str, dict[str, Any]]:
             "post": operation(
                 "addStyle", "Add a style.", {201: answer("The bank after it.", STYLES)},
                 body=_values(name={**text, "needed": True}, prompt={"type": "string", "needed": True},
-                             before={**text, "description": "the style it is put in front of"}),
+                             before={
+                    **text, "type": ["string", "null"], "description": "the style it is put in front of",
+                }),
                 refusals=NONE_SUCH | CHANGED, parameters=[IF_MATCH],
             ),
         },
@@ -92,7 +99,7 @@ def styles() -> dict[str, dict[str, Any]]:
             ),
             "patch": operation(
                 "editStyle", "Change some values of a style, or its name.", LIST,
-                body=_values(name={**text, "description": "its new name"}), **changing,
+                body=_values(name={**text, "type": ["string", "null"], "description": "its new name"}), **changing,
             ),
             "delete": operation(
                 "removeStyle", "Remove a style; a packaged one is hidden.", LIST,
@@ -237,6 +244,37 @@ def devices() -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
+def midi() -> dict[str, dict[str, Any]]:
+    none = {404: "There is no MIDI here."}
+    target = {"type": ["string", "null"], "description": "a value (strength 0..1), an action, or nothing"}
+    facts = {200: answer("How MIDI stands.", OBJECT)}
+    return {
+        f"{PREFIX}/midi": {
+            "get": operation("midi", "The controller, what is bound, what is learned.", facts, refusals=none)
+        },
+        f"{PREFIX}/midi/learn": {
+            "post": operation(
+                "learnMidi",
+                "Tell the next control that moves (event `midi`), and bind it where a target is given.",
+                {202: answer("It waits.", OBJECT)},
+                body={"type": "object", "properties": {"target": target}}, refusals=none,
+            ),
+            "delete": operation("endLearnMidi", "No longer wait for a control.", facts, refusals=none),
+        },
+        f"{PREFIX}/midi/bind": {
+            "put": operation(
+                "bindMidi", "Bind a control, or unbind it; kept in the style file.", facts,
+                body={
+                    "type": "object",
+                    "properties": {"control": {"type": "string"}, "target": target},
+                    "required": ["control"],
+                },
+                refusals=none,
+            ),
+        },
+    }  # fmt: skip
+
+
 def paths() -> dict[str, dict[str, Any]]:
     """Address → method → operation."""
-    return {**styles(), **playlist(), **devices()}
+    return {**styles(), **playlist(), **devices(), **midi()}

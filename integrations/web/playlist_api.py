@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from integrations.bank import Bank, BankChangedError, SetPlaylist
 from integrations.web.bank_api import tag_in
 from integrations.web.body import json_answer, read_json
 from integrations.web.errors import RefusedError
 from integrations.web.limits import Limits
+from integrations.web.methods import methods
 from integrations.web.origin import origin_of
 
 
@@ -32,10 +33,7 @@ class PlaylistApi:
         self._playing, self._bank, self._limits = playing, bank, limits
 
     def routes(self, v1: str) -> list[BaseRoute]:
-        return [
-            Route(f"{v1}/playlist", self.facts),
-            Route(f"{v1}/playlist", self.change, methods=["PUT"]),
-        ]
+        return [methods(f"{v1}/playlist", get=self.facts, put=self.change)]
 
     async def facts(self, _: Request) -> Response:
         if self._playing is None:

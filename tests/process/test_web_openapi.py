@@ -11,10 +11,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from daemon.control import ControlHub
+from daemon.midi_learn import MidiLearn
 from daemon.playlist import Playlist
 from daemon.settings import load
 from daemon.style_bank import StyleBank
 from daemon.style_pictures import StylePictures
+from integrations.midi.integration import Midi
+from integrations.midi.options import Options as MidiOptions
 from integrations.web.limits import Limits
 from integrations.web.openapi import document
 
@@ -70,6 +73,9 @@ def daemon(tmp_path_factory):
         pictures.live = lambda name, timeout_s: bank.exported()[name] and b"\xff\xd8\xff\xd9"
         playlist.start()
         parts = {"bank": bank, "pictures": pictures, "playlist": playlist, "equipment": NoDevices()}
+        parts["midi"] = MidiLearn(
+            hub, bank, lambda: Midi(MidiOptions(), hub), lambda: {"status": "listening"}
+        )
         with FakeDaemon(limits=ENOUGH, parts=parts) as running:
             yield running
         playlist.stop()

@@ -5,9 +5,12 @@ import pytest
 from integrations.actions import parse_action, seconds
 from pipeline.errors import PhospheneError
 from pipeline.messages import (
+    BlendSeeds,
     BlendStyles,
     Mode,
+    PlayList,
     RandomStyle,
+    Redo,
     SetMode,
     SetPrompt,
     SetStyle,
@@ -28,6 +31,10 @@ from pipeline.messages import (
         ("Previous over 1s", StepStyle(-1, 1.0)),
         ("random over 3", RandomStyle(3.0)),
         ("undo", Undo()),
+        ("redo", Redo()),
+        ("seeds 7:0.6 12", BlendSeeds({"7": 0.6, "12": 1.0})),
+        ("playlist skip", PlayList("skip")),
+        ("playlist of mine", SetStyle("playlist of mine")),
         ("resume", SetMode(Mode.STYLED)),
         ("styled", SetMode(Mode.STYLED)),
         ("bypass", SetMode(Mode.BYPASS, toggle=True)),

@@ -15,11 +15,14 @@ from daemon.live_keys import LIVE_KEYS
 from daemon.settings import Loaded, Settings
 from pipeline.errors import PhospheneError
 from pipeline.messages import (
+    BlendSeeds,
     BlendStyles,
     Event,
     LiveState,
     Mode,
+    PlayList,
     RandomStyle,
+    Redo,
     SetLook,
     SetMode,
     SetPrompt,
@@ -496,3 +499,57 @@ def test_toggles_come_and_go_and_panic_stays():
     with pytest.raises(PhospheneError, match="panic"):
         reduce(panicking, SetMode(Mode.BYPASS, toggle=True), bank())
     assert reduce(panicking, SetMode(Mode.STYLED), bank()).mode is Mode.STYLED
+
+
+def test_redo_goes_forward_again_until_another_change_is_made(hub):
+    for name in ("oil paint", "ink"):
+        hub.submit(SetStyle(name), "test")
+    hub.submit(Undo(), "test")
+    hub.submit(Undo(), "test")
+    assert hub.state.style.name == "neon"
+    assert hub.submit(Redo(), "test").style.name == "oil paint"
+    assert hub.submit(Redo(), "test").style.name == "ink"
+    with pytest.raises(PhospheneError, match="do again"):
+        hub.submit(Redo(), "test")
+    assert hub.submit(Undo(), "test").style.name == "oil paint"
+    hub.submit(SetMode(Mode.FREEZE), "test")
+    assert hub.submit(Redo(), "test").mode is Mode.FREEZE, "the mode is never undone or done again"
+    hub.submit(Undo(), "test")
+    hub.submit(SetValue("strength", 0.9), "test")
+    with pytest.raises(PhospheneError):
+        hub.submit(Redo(), "test")
+
+
+def test_seeds_are_mixed_until_the_style_or_its_seed_changes():
+    mixed = reduce(state(), BlendSeeds({"7": 3, "12": 1, "13": 0}), bank())
+    assert mixed.seeds == ((7, 0.75), (12, 0.25))
+    assert reduce(mixed, SetValue("strength", 0.2), bank()).seeds == mixed.seeds
+    assert reduce(mixed, SetStyle("ink"), bank()).seeds == ()
+    assert reduce(mixed, SetValue("seed", 5), bank()).seeds == ()
+    assert reduce(mixed, BlendSeeds({}), bank()).seeds == ()
+    assert reduce(state(), Undo(), bank(), mixed).seeds == mixed.seeds
+
+
+@pytest.mark.parametrize("weights", [{"7": -1}, {"7": 0}, {"x": 1}, {"-3": 1}, {str(n): 1 for n in range(9)}])
+def test_seeds_that_cannot_be_mixed(weights):
+    with pytest.raises(PhospheneError) as caught:
+        reduce(state(), BlendSeeds(weights), bank())
+    assert caught.value.mend
+
+
+def test_the_playlist_s_commands_change_no_state_and_say_where_it_runs(hub):
+    revision = hub.state.revision
+    with pytest.raises(PhospheneError, match="no playlist"):
+        hub.submit(PlayList("start"), "test")
+    told = []
+    hub.on_playlist = lambda command, origin: told.append((command.do, origin))
+    assert hub.submit(PlayList("skip"), "osc").revision == revision
+    assert told == [("skip", "osc")]
+
+
+def test_styles_come_with_their_tags(hub):
+    tagged = {**STYLES, "neon": {**STYLES["neon"], "colour": "Teal", "hotkey": "Alt+Ctrl+N"}}
+    hub.apply_settings(Loaded(settings_of(styles=tagged)))
+    neon = next(style for style in hub.styles() if style["name"] == "neon")
+    assert (neon["colour"], neon["hotkey"]) == ("#12a594", "ctrl+alt+n")
+    assert not hasattr(hub.state.style, "hotkey"), "the engine is told nothing of it"

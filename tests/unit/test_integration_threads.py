@@ -23,7 +23,7 @@ class WithOne(Settings):
     thing: Options = setting({}, "a thing", applies="prepare")
 
 
-ALONE = {"obs": {"enabled": False}}
+ALONE = {"obs": {"enabled": False}, "hotkeys": {"enabled": False}}
 
 
 class Thing:

@@ -136,3 +136,13 @@ def test_noise_is_drawn_once_a_seed():
     for revision, prompt in enumerate("abcd"):
         admissions.update(state(revision, prompt=prompt, seed=3), 0)
     assert len(drawn) == 1
+
+
+def test_mixed_seeds_go_before_the_style_s_own_and_stay_unit_normal():
+    admissions, _ = live()
+    mixed = LiveState(style=Style(prompt="a", seed=3), seeds=((7, 0.75), (12, 0.25)), revision=1)
+    admissions.update(mixed, 0)
+    expected = blend_noise([(noise_for(7, 1, 2, 4, 4), 0.75), (noise_for(12, 1, 2, 4, 4), 0.25)])
+    assert torch.equal(admissions.at(0)[0].noise, expected)
+    admissions.update(LiveState(style=Style(prompt="a", seed=3), revision=2), 0)
+    assert torch.equal(admissions.at(0)[0].noise, noise_for(3, 1, 2, 4, 4))

@@ -191,6 +191,15 @@ def test_a_broken_file_is_left_alone_and_the_old_bank_stays(bank, hub):
     assert style(bank, "mine")["prompt"] == "x"
 
 
+def test_an_alias_does_not_change_two_styles_at_once(bank):
+    path().parent.mkdir(parents=True, exist_ok=True)
+    text = "styles:\n  one: &look\n    prompt: x\n    seed: 1\n  two: *look\n"
+    path().write_text(text)
+    with pytest.raises(PhospheneError, match="alias"):
+        bank.change(EditStyle("two", {"seed": 2}), "web")
+    assert path().read_text() == text
+
+
 def test_only_styles_belong_into_the_file(bank):
     path().parent.mkdir(parents=True, exist_ok=True)
     path().write_text("styles: {}\noutput: {fps: 5}\n")

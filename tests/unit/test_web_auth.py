@@ -11,6 +11,7 @@ import string
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
@@ -438,6 +439,7 @@ def test_every_live_setting_becomes_a_control_with_its_bounds():
         JSON | st.just({"latency_ms": {"p50": math.nan, "p99": None}, "fps_in": 3, "skipped": 10**9}),
     )
 )
+@hypothesis_settings(deadline=None)
 def test_figures_survive_any_status(status):
     text = metrics_text(status, 3)
     assert "phosphene_streams 3.0" in text
