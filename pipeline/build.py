@@ -66,8 +66,8 @@ class Build:
         self.upgrade.start()
 
     def stop(self) -> None:
-        self.upgrade.stop()
         self.runner.stop()
+        self.upgrade.stop()
 
     def settle(self, timeout_s: float) -> bool:
         """Before `start`, for benchmarks: wait until the engine that would paint in the end paints. Whether it does;
@@ -135,7 +135,7 @@ class Build:
 
     def _want(self, form: GuidanceForm) -> None:
         """The engine for the present shape, weights and form of guidance; at once where it is there already."""
-        threads = self.info["threads"]
+        threads = self.config.threads or compiled_threads(cores())
         self.upgrade.want(Job.of(self.config, self.model, self.runner.stream.shape, form, threads))
 
     def warm_up(self) -> None:
@@ -331,3 +331,12 @@ def denoiser_threads(available: int) -> int:
     itself (see `pipeline.runner`).
     """
     return max(1, available - 1 if available <= 4 else available - 2)
+
+
+def compiled_threads(available: int) -> int:
+    """Threads of one call of a compiled engine on a CPU of so many cores.
+
+    All of up to four: they sleep at a barrier, so decoding, camera and sinks take their share by the system's own
+    scheduling. Beyond four, two cores are left to those.
+    """
+    return max(1, available if available <= 4 else available - 2)

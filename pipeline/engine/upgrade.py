@@ -126,7 +126,7 @@ class Upgrade:
             self._outdated.set()
             self._change.notify_all()
         if self._thread is not None:
-            self._thread.join(2.0)
+            self._thread.join(0.3)  # it may be inside a compiler; the build ends with this process
 
     # ------------------------------------------------------------ the thread
 

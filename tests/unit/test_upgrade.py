@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.build import Build, build
+from pipeline.build import Build, build, compiled_threads
 from pipeline.configs import EngineConfig
 from pipeline.engine import upgrade as upgrade_module
 from pipeline.engine.build_process import BuildError
@@ -253,6 +253,10 @@ def test_other_lora_weights_are_painted_by_eager_until_an_engine_with_them_is_th
     stand.settle()
     assert stand.build.engine.kind == "twin"
     assert [job.weights for job in stand.builds] == [(), ((str(file), 0.5),)]
+
+
+def test_a_compiled_engine_has_every_core_of_a_small_machine():
+    assert [compiled_threads(cores) for cores in (1, 2, 4, 6, 16)] == [1, 2, 4, 4, 14]
 
 
 def test_the_key_names_everything_that_another_result_could_come_from(monkeypatch):
