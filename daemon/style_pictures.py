@@ -121,6 +121,11 @@ class StylePictures:
             )
         return base64.b64decode(answer["jpeg"])
 
+    def forget(self) -> None:
+        """Paint none of those that are waited for, until somebody asks again."""
+        with self._lock:
+            self._waiting.clear()
+
     # ------------------------------------------------------------ for the daemon
 
     def watch(self, engine_ready: bool) -> None:

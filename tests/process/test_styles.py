@@ -121,7 +121,8 @@ def test_a_sheet_of_the_live_camera(running, tmp_path):
     out = tmp_path / "live.png"
     said = running.command("styles", "sheet", str(out), "ink", "heat", "--live").stdout
     assert said.startswith("2 pictures")
-    assert Image.open(out).width > 2 * 256
+    with Image.open(out) as sheet:
+        assert sheet.width > 2 * 256
     done = running.command("styles", "sheet", str(out), "--live", "--original", check=False)
     assert "your real face" in done.stderr
 
@@ -175,7 +176,8 @@ def test_a_sheet_without_a_daemon(daemon_in, tmp_path):
         "styles", "sheet", str(out), "pencil", "thermal", "--original", "--picture", str(picture)
     ).stdout
     assert said.startswith("3 pictures")
-    image = np.asarray(Image.open(out).convert("RGB")).astype(int)
+    with Image.open(out) as sheet:
+        image = np.asarray(sheet.convert("RGB")).astype(int)
     width, height = 320, 192
     gap, label = 18, 46
 
