@@ -76,7 +76,7 @@ def test_the_camera_is_closed_before_the_computer_sleeps_and_opened_after(scene,
 
 def test_panic_is_seen_within_a_frame_even_while_the_denoiser_hangs_and_is_left_by_an_explicit_act(scene):
     scene.painting()
-    process_faults.inside("hang 1000")(scene)
+    process_faults.counted("engine", process_faults.inside("hang 1000"))(scene)
     scene.viewer.mark()
     camera = scene.status()["processes"]["capture"]
     took = scene.viewer.until_slate_after(lambda: scene.daemon.submit(command="mode", mode="panic"))
@@ -86,7 +86,8 @@ def test_panic_is_seen_within_a_frame_even_while_the_denoiser_hangs_and_is_left_
     assert not psutil.pid_exists(camera) or psutil.Process(camera).status() == psutil.STATUS_ZOMBIE
     for command in ({"command": "style", "name": "neon"}, {"command": "undo"}, {"command": "step", "by": 1}):
         scene.daemon.submit(**command)
-    scene.wait(lambda s: s["engine"]["restarts"] and s["engine"]["status"] == "ready", 60, "a new engine")
+    process_faults.restarted("engine")(scene)
+    scene.wait(lambda s: s["engine"]["status"] == "ready", 90, "a new engine")
     assert scene.status()["mode"] == "panic"
     assert is_slate(scene.viewer.picture())
     assert scene.viewer.total == scene.viewer.slates + scene.viewer.before_slate
