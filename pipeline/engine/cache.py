@@ -43,6 +43,10 @@ class Place:
         """Word that everything for these rows is in place."""
         write_whole(self.folder / "done.json", json.dumps({**facts, "rows": sorted(rows)}, indent=1) + "\n")
 
+    def discard(self) -> None:
+        """Gone, as far as the system lets it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def touch(self) -> None:
         """Used now: it outlives those that were not."""
         if self.folder.is_dir():

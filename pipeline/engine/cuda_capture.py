@@ -5,6 +5,7 @@ Written without a card at hand: `tests/gpu/test_engine_cuda_graph.py` is what ha
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from pipeline.engine.job import Job
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pending, Pictures
 
+_CHOSEN: Final = contextlib.ExitStack()
 WARM_UPS: Final = 3  # kernels are chosen and workspaces taken before anything is captured
 _RING: Final = 4  # one being written, one waiting, one being decoded, one being brought down
 
@@ -32,8 +34,8 @@ def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job) -> Graph
     sides = job.height // model.vae_scale, job.width // model.vae_scale
     shapes = attention.shapes_of(model.unet.config, job.rows[0], *sides)
     order = attention.order_for(shapes, eager.device, eager.dtype, attention.on_card)
-    # The choice is the process's, for good: every recording and every eager call of this engine uses it.
-    sdpa_kernel(order, set_priority=True).__enter__()
+    # The choice is the process's, for good: every recording and every eager call uses it. Dropped, it would end.
+    _CHOSEN.enter_context(sdpa_kernel(order, set_priority=True))
     facts = {"attention": order[0].name.lower().removesuffix("_attention")}
     return GraphEngine(
         name, eager, parts, job, CudaRecorder(eager.device), CudaTransfers(eager.device, job), facts,

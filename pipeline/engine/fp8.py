@@ -52,6 +52,8 @@ def quantize(module: nn.Module, least: int = 64) -> int:
     """Every linear layer below `module` with both sides multiples of 16 and at least `least`, in place. Returns how
     many."""
     count = 0
+    if callable(unfuse := getattr(module, "unfuse", None)):
+        unfuse()  # else one matrix of 16 bits would stand in for three of 8
     for name, child in list(module.named_children()):
         if name in ("proj_in", "proj_out"):
             continue  # their weights are read as matrices by the transformer itself

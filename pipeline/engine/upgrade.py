@@ -174,6 +174,10 @@ class Upgrade:
         if (reason := module.available(self.eager.device.type)) is not None:
             self._refuse(job.kind, reason, "warning" if self.asked_for else "info")
             return
+        if job.fp8 and not getattr(module, "FP8", False):
+            self._refuse(job.kind, "engine.fp8 is on, and only cuda_graph has 8-bit layers: set it to false")
+            return
+        place: Place | None = None
         try:
             place = Place.of(job.kind, job.key(*module.versions()), self.cache)
             risky = getattr(module, "RISKY", False)
@@ -194,6 +198,8 @@ class Upgrade:
         except Exception as error:
             log.exception("engine %s", job.kind)
             self._refuse(job.kind, f"{type(error).__name__}: {error}")
+            if place is not None:
+                place.discard()  # what cannot be loaded is built anew at the next start
             return
         if (reason := agreement.objection(found)) is not None:
             engine.close()
@@ -278,7 +284,7 @@ class Upgrade:
             self._built(painting.job.with_rows(lacking), painting.place, kind_of(painting.job.kind))
             for count in lacking:
                 engine.extend(count)
-        except BuildError as error:
+        except (BuildError, RuntimeError, OSError) as error:
             self._refuse(f"{painting.job.kind} with {lacking} rows", str(error))
 
     def _refuse(self, kind: str, reason: str, level: str = "warning") -> None:

@@ -102,6 +102,9 @@ class _Attention(nn.Module):
                 part.weight.data = rows
             self._fused = fused
 
+    def unfuse(self) -> None:
+        self._fused = None
+
     def over_itself(self, x: Tensor) -> Tensor:
         """Self-attention of tokens [R, L, width]."""
         if self._fused is None:

@@ -255,6 +255,38 @@ def test_other_lora_weights_are_painted_by_eager_until_an_engine_with_them_is_th
     assert [job.weights for job in stand.builds] == [(), ((str(file), 0.5),)]
 
 
+def test_what_cannot_be_loaded_is_built_anew_at_the_next_start(monkeypatch, tmp_path):
+    with Stand(monkeypatch, tmp_path) as first:
+        first.settle()
+
+    def broken(job: Job, folder: Path, eager: EagerEngine) -> Twin:
+        raise RuntimeError("half a file")
+
+    second = Stand(monkeypatch, tmp_path)
+    monkeypatch.setattr(upgrade_module.kind_of("twin"), "load", broken)
+    with second:
+        second.settle()
+        assert second.build.engine.kind == "eager"
+        assert "half a file" in second.told[0][1]
+        assert second.builds == []
+    with Stand(monkeypatch, tmp_path) as third:
+        third.settle()
+        assert third.build.engine.kind == "twin"
+        assert len(third.builds) == 1
+
+
+def test_8_bit_layers_are_not_left_out_silently(monkeypatch, tmp_path):
+    stand = Stand(monkeypatch, tmp_path)
+    stand.build.config = replace(stand.build.config, fp8=True)
+    stand.build.apply(replace(STATE, revision=2))
+    with stand:
+        stand.settle()
+        assert stand.build.engine.kind == "eager"
+        assert [(level, "engine.fp8 is on" in message) for level, message, _ in stand.told] == [
+            ("warning", True)
+        ]
+
+
 def test_a_compiled_engine_has_every_core_of_a_small_machine():
     assert [compiled_threads(cores) for cores in (1, 2, 4, 6, 16)] == [1, 2, 4, 4, 14]
 

@@ -4,6 +4,7 @@ available(device)  None, or one sentence why it cannot be used on "cpu", "cuda",
 AUTO               {device: rank}: `engine.kind: auto` tries those that name the device, rising; {} = only when asked
 versions()         of the compiler, as part of the cache's key
 build(job, folder, say)     files for `job` into `folder`, in a process of its own; absent where nothing is compiled
+RISKY, FP8                  may end the process while it begins; has 8-bit layers (each False where absent)
 load(job, folder, eager)    the engine, in the engine's process, on a background thread; `eager` is its own to keep
 """
 

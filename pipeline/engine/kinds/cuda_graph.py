@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 AUTO: Final[Mapping[str, int]] = {"cuda": 1}
 RISKY: Final = True
+FP8: Final = True
 
 
 def available(device: str) -> str | None:
