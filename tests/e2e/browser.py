@@ -130,8 +130,10 @@ class Page:
     def focus(self, selector: str) -> None:
         self.js("document.querySelector(arguments[0]).focus()", selector)
 
-    def focused(self) -> Any:
-        return self.driver.switch_to.active_element
+    def focused(self, attribute: str) -> str | None:
+        """An attribute of what has the focus, read in one step: the page may make it anew at any moment."""
+        found: str | None = self.js("return document.activeElement.getAttribute(arguments[0])", attribute)
+        return found
 
     def write(self, selector: str, text: str) -> None:
         """In place of what stands there."""

@@ -220,10 +220,10 @@ def test_the_keyboard_alone(page, live):
     until(lambda: live.state["mode"] == "styled")
     page.focus(tile("comic"))
     page.press(Keys.ARROW_RIGHT)
-    assert page.focused().get_attribute("data-style") == live.names()[live.names().index("comic") + 1]
+    assert page.focused("data-style") == live.names()[live.names().index("comic") + 1]
     assert page.js("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.press(Keys.ENTER)
-    until(lambda: live.style["name"] == page.focused().get_attribute("data-style"))
+    until(lambda: live.style["name"] == page.focused("data-style"))
     page.focus("#prompt")
     page.press("3fp", Keys.ESCAPE)
     assert live.state["mode"] == "styled"
@@ -237,7 +237,7 @@ def test_panic_is_one_press_and_left_on_purpose(page, live):
     until(lambda: live.state["mode"] == "panic")
     until(lambda: page.shown("#panic-card"))
     until(lambda: live.status()["source"]["status"] == "closed")
-    until(lambda: page.focused().get_attribute("id") == "leave-panic")
+    until(lambda: page.focused("id") == "leave-panic")
     page.keep("panic")
     assert [page.find(f'[data-mode="{m}"]').is_enabled() for m in ("styled", "freeze", "bypass")] == [
         False
@@ -344,24 +344,24 @@ def test_a_style_is_made_changed_and_deleted_by_mouse(page, live):
 def test_a_style_is_made_changed_moved_and_deleted_by_keyboard(page, live):
     page.focus("#new-style")
     page.press(Keys.ENTER)
-    until(lambda: page.focused().get_attribute("id") == "sheet-name")
+    until(lambda: page.focused("id") == "sheet-name")
     page.press("a b c", Keys.ENTER)
     until(lambda: "a b c" in live.names())
     until(lambda: page.shown(tile("a b c")))
     page.focus(tile("a b c"))
     page.press("e")
-    until(lambda: page.focused().get_attribute("id") == "sheet-name")
+    until(lambda: page.focused("id") == "sheet-name")
     page.press(Keys.TAB)
     page.chord(Keys.CONTROL, "a")
     page.press("film noir")
     page.focus("#sheet-save")
     page.press(Keys.ENTER)
     until(lambda: next(s for s in live.styles() if s["name"] == "a b c")["prompt"] == "film noir")
-    until(lambda: page.focused().get_attribute("data-style") == "a b c")  # back where it began
+    until(lambda: page.focused("data-style") == "a b c")  # back where it began
     at = live.names().index("a b c")
     page.chord(Keys.ALT, Keys.ARROW_LEFT)
     until(lambda: live.names().index("a b c") == at - 1)
-    until(lambda: page.focused().get_attribute("data-style") == "a b c")
+    until(lambda: page.focused("data-style") == "a b c")
     page.press("e")
     until(lambda: page.shown("#sheet"))
     page.focus("#sheet-delete")

@@ -177,7 +177,7 @@ def test_the_stream_key_opens_the_streams_and_nothing_else():
         assert door.ask(path, query=f"key={key}x") == 401
         assert door.ask(path, query=f"key={TOKEN}") == 401
         assert door.ask(path, BEARER) == 200
-    for path in ("/metrics", *(f"/api/v1/{name}" for name in PRIVATE)):
+    for path in ("/metrics", "/camera.mjpeg", *(f"/api/v1/{name}" for name in PRIVATE)):
         assert door.ask(path, query=f"key={key}") == 401
         assert door.ask(path, {"authorization": f"Bearer {key}"}) == 401
     door.key.rotate()
