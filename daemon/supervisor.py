@@ -219,10 +219,10 @@ class Supervised:
         self._notify()
 
     def revive(self) -> None:
-        """Try again what was given up, as if nothing had been."""
+        """Count failures anew, and try again what was given up."""
+        self._attempts.reset()
         if self.given_up:
             self.given_up = False
-            self._attempts.reset()
             self._notify()
 
     def pause(self, wait_s: float = 0.3) -> None:

@@ -106,7 +106,11 @@ def is_painting(status: dict[str, Any]) -> bool:
 
 
 def inject(scene: Scene, fault: Fault) -> Outcome:
-    """One fault, from a painted picture to a painted picture."""
+    """One fault, from a painted picture to a painted picture.
+
+    Choosing a mode first counts failures anew: so many in so short a time would be given up, as they should be.
+    """
+    scene.daemon.submit(command="mode", mode="styled")
     scene.painting()
     assert scene.daemon.process is not None
     before = Held.by(scene.daemon.process.pid)
