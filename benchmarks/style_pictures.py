@@ -16,7 +16,7 @@ import threading
 import time
 
 from daemon.app import Host, run
-from daemon.bench import bench_settings
+from daemon.bench.command import bench_settings
 
 
 def main() -> None:
