@@ -26,7 +26,7 @@ def run_child(name: str, body: Callable[[PipeChannel], int]) -> int:
     whatever it is doing; on Linux the kernel ends it even where a device call holds the interpreter.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host decides
-    _die_with_parent()
+    die_with_parent()
     _die_before_parent()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"{name}: %(levelname)s %(message)s")
     channel = PipeChannel(on_closed=_end_soon)
@@ -39,7 +39,8 @@ def _end_soon() -> None:
     timer.start()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """On Linux the kernel ends this process when the thread that started it ends, whatever holds the interpreter."""
     if sys.platform != "linux":
         return
     import ctypes

@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.child import die_with_parent
 from pipeline.engine.job import Job
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def model_for(job: Job, dtype: torch.dtype) -> Model:
 
 
 def main() -> int:
+    die_with_parent()
     asked = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 
 import pytest
+
+from tests.process.test_life import gone
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO has no wheel for this machine"
@@ -43,3 +46,14 @@ def test_an_engine_that_this_machine_cannot_use_is_said_and_eager_paints(daemon)
     assert "tensorrt" in status["engine"]["refused"]
     assert "tensorrt does not paint" in daemon.output
     daemon.painting()
+
+
+def test_the_process_that_builds_ends_with_a_killed_host(daemon):
+    daemon.environment["XDG_CACHE_HOME"] = str(daemon.home / "cache")
+    daemon.start(*RUN)
+    daemon.wait(lambda s: s["engine"].get("building") == "openvino")
+    (builder,) = [
+        child for child in daemon.children() if "pipeline.engine.building" in " ".join(child.cmdline())
+    ]
+    daemon.end(signal.SIGKILL)
+    assert gone([builder.pid])
