@@ -286,10 +286,10 @@ class Runner:
                 if (left := due - now_ns()) > 0:
                     self._halt.wait(left / 1e9)
                 began = now_ns()
+                if tag.camera is not None:  # at the size of both, before anything is enlarged
+                    image = self._carried.steadied(tag.camera, image, emitted.admission)
                 if size_of(image) != self._config.canvas:
                     image = resize(image, self._config.canvas, "bicubic")
-                if tag.camera is not None:
-                    image = self._carried.steadied(tag.camera, image, emitted.admission)
                 self._write(image, tag)
                 took += now_ns() - began
             self.frame_times.published(took, self._frames)

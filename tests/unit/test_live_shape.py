@@ -96,6 +96,17 @@ def test_a_changed_engine_paints_as_one_built_that_way(
         assert not stand.said
 
 
+def test_a_steadied_painting_follows_a_change_of_canvas(picture: np.ndarray) -> None:
+    """The last painting is carried at the size of what is painted now, and never between two sizes."""
+    steady = replace(STATE, steadiness=0.8)
+    with Stand(steady) as stand:
+        for revision, scale in ((2, 0.7), (3, 1.0)):
+            stand.build.apply(replace(steady, canvas_scale=scale, revision=revision))
+            for _ in range(3):
+                stand.show(picture, revision)
+        assert stand.build.runner.failed is None
+
+
 def test_a_shape_that_cannot_be_run_leaves_the_old_one_at_work(picture: np.ndarray) -> None:
     with Stand() as stand:
         before = stand.show(picture, 1)
