@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.messages import Event
 from tests.e2e.browser import Keys, needs_chromium, until
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,9 +18,37 @@ from fake_daemon import FakeDaemon
 pytestmark = [pytest.mark.e2e, needs_chromium]
 
 
+class FakeLearn:
+    """`integrations.web.midi_api.Learn` with a controller that the test moves."""
+
+    def __init__(self):
+        self.enabled, self.bound, self.target, self.learning = True, {}, None, False
+
+    def facts(self):
+        status = {"status": "listening", "detail": "nanoKONTROL2"} if self.enabled else {"status": "off"}
+        return {**status, "enabled": self.enabled, "bind": dict(self.bound), "learning": self.learning}
+
+    def start(self, target, origin):
+        self.target, self.learning = target, True
+
+    def stop(self):
+        self.learning = False
+
+    def bind(self, control, target, origin):
+        self.bound = {k: v for k, v in {**self.bound, control: target}.items() if v is not None}
+
+    def move(self, control, hub):
+        self.learning = False
+        self.bind(control, self.target, "test")
+        hub.emit(Event("midi", f"MIDI: {control} moved", {"control": control, "target": self.target}))
+
+
+LEARN = FakeLearn()
+
+
 @pytest.fixture(scope="module")
 def daemon():
-    with FakeDaemon() as running:
+    with FakeDaemon(parts={"midi": LEARN}) as running:
         yield running
 
 
@@ -164,3 +193,33 @@ def test_who_wants_less_motion_gets_none(page):
         ".map((a) => a.animationName || 'transition')"
     )
     assert moving == []
+
+
+def test_a_midi_control_is_learned(page, daemon):
+    LEARN.enabled = True
+    daemon.control.overrides = {"integrations": {"midi": {"status": "listening", "detail": "nanoKONTROL2"}}}
+    until(lambda: "nanoKONTROL2" in page.text("#midi-state"))
+    page.focus("#midi-learn")
+    page.press(Keys.ENTER)
+    until(lambda: LEARN.learning)
+    until(lambda: page.shown("#midi-cancel"))
+    page.click("#midi-cancel")
+    until(lambda: not LEARN.learning)
+    until(lambda: "Cancelled" in page.text("#midi-note"))
+    page.click("#midi-learn")
+    until(lambda: LEARN.learning)
+    assert LEARN.target == "strength"
+    LEARN.move("cc 7", daemon.control)
+    until(lambda: "Heard cc 7: it is bound to strength" in page.text("#midi-note"))
+    assert "cc 7" in page.text("#midi-bound")
+    page.js("document.getElementById('midi').scrollIntoView({ block: 'center' })")
+    page.keep("midi-learned")
+    assert page.faults() == []
+
+
+def test_midi_that_is_off_says_what_mends_it(page, daemon):
+    LEARN.enabled = False
+    daemon.control.overrides = {"integrations": {"midi": {"status": "off"}}}
+    until(lambda: "midi: {enabled: true}" in page.text("#midi-state"))
+    assert page.find("#midi-learn").get_property("disabled")
+    assert page.faults() == []

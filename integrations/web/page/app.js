@@ -10,6 +10,7 @@ import { Equipment } from "./equipment.js";
 import { hearKeys, showHotkeys } from "./keys.js";
 import { keepToken, Link, takeToken } from "./link.js";
 import { Log } from "./log.js";
+import { Midi } from "./midi.js";
 import { Modes } from "./modes.js";
 import { Playlist } from "./playlist.js";
 import { Prompt } from "./prompt.js";
@@ -35,11 +36,13 @@ const tools = new BankTools(bank, tiles, editor, act, over);
 const playlist = new Playlist(link, act, bank);
 const equipment = new Equipment(link);
 const connections = new Connections(link);
+const midi = new Midi(link);
 const log = new Log($("log"));
 
 let state = null;
 let integrations = {};
 let sent = null;
+let knownControls = [];
 
 async function act(command) {
   const began = performance.now();
@@ -79,6 +82,7 @@ function showStatus(status) {
   equipment.show(status);
   playlist.show(status.playlist);
   integrations = status.integrations ?? {};
+  midi.show(integrations.midi);
   showHotkeys(bank.styles, integrations.hotkeys);
 }
 
@@ -121,6 +125,9 @@ async function opened() {
   showLink("Connected", true);
   try {
     const [{ controls: known }] = await Promise.all([link.get("/api/v1/schema"), bank.read()]);
+    knownControls = known;
+    midi.build(known, bank.styles);
+    midi.read();
     controls.build(known);
     editor.build(known);
     if (state) showState(state);
@@ -140,9 +147,12 @@ link.addEventListener("status", ({ detail }) => showStatus(detail));
 link.addEventListener("event", ({ detail }) => {
   if (detail.kind === "picture") tiles.painted(detail.data?.style);
   else log.add(detail);
+  if (detail.kind === "midi") midi.heard(detail);
+  if (["styles", "config"].includes(detail.kind)) midi.read();
   if (["styles", "config"].includes(detail.kind)) bank.read().catch(toastError);
 });
 bank.addEventListener("change", () => state && showState(state));
+bank.addEventListener("change", () => midi.build(knownControls, bank.styles));
 link.addEventListener("closed", () => {
   stage.stop();
   compare.lost();
