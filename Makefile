@@ -51,6 +51,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[dev]'
-	@# the original, for the tests that compare with it; its own requirements pin an old world
-	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps streamdiffusion==0.1.1
+	@# the original, for the tests that compare with it (its own requirements pin an old world), and the hotkeys of other
+	@# systems (on Linux its requirements want a compiler)
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps streamdiffusion==0.1.1 pynput==1.8.2
 	@touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -15,6 +16,9 @@ selenium = pytest.importorskip("selenium", reason="selenium is not installed: pi
 webdriver = pytest.importorskip("selenium.webdriver")
 By = pytest.importorskip("selenium.webdriver.common.by").By
 Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+StaleElementReferenceException = pytest.importorskip(
+    "selenium.common.exceptions"
+).StaleElementReferenceException
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -117,7 +121,12 @@ class Page:
     # ------------------------------------------------------------ doing
 
     def click(self, selector: str) -> None:
-        self.find(selector).click()
+        """A list that is drawn anew takes its buttons with it: then the new one is pressed."""
+        for _ in range(5):
+            with contextlib.suppress(StaleElementReferenceException):
+                self.find(selector).click()
+                return
+        raise AssertionError(f"{selector} does not stay long enough to be pressed")
 
     def press(self, *keys: str) -> None:
         """On whatever has the focus."""

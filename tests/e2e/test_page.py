@@ -427,12 +427,12 @@ def test_the_playlist_plays(page, live):
     page.keep("playlist")
     page.click("#playlist-stop")
     until(lambda: live.status()["playlist"]["status"] == "stopped")
-    page.find('[aria-label^="Move down: thermal"]').click()
+    page.click('[aria-label^="Move down: thermal"]')
     until(lambda: live.status()["playlist"]["items"][0].startswith("oil"))
     until(lambda: len(page.all("#playlist-lines li")) == 2)
     for _ in range(2):
         left = len(live.status()["playlist"]["items"])
-        page.find('#playlist-lines [aria-label^="Remove"]').click()
+        page.click('#playlist-lines [aria-label^="Remove"]')
         until(lambda left=left: len(live.status()["playlist"]["items"]) == left - 1)
         until(lambda left=left: len(page.all("#playlist-lines li")) == left - 1)
 
