@@ -1,6 +1,6 @@
 """Thirty minutes at full rate under random commands and faults: memory, descriptors, gaps and latency must not grow.
 
-    python -m benchmarks.soak [--minutes 30] [--seed N] [--fault-every 60]
+    python -m benchmarks.soak [--minutes 30] [--seed N] [--fault-every 240]
 
 The seed in the closing JSON line gives the same run again.
 """
@@ -25,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=random.randrange(2**31))
-    parser.add_argument("--fault-every", type=float, default=60.0, help="seconds")
+    parser.add_argument("--fault-every", type=float, default=240.0, help="seconds")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder, scenes.painted_bars(Path(folder) / "home") as scene:
