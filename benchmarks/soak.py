@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.faults import scenes
-from tests.faults.soak import soak
+from tests.faults.soak import PAINTED, soak
 
 
 def main() -> int:
@@ -28,7 +28,10 @@ def main() -> int:
     parser.add_argument("--fault-every", type=float, default=240.0, help="seconds")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder, scenes.painted_bars(Path(folder) / "home") as scene:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        scenes.painted_bars(Path(folder) / "home", **PAINTED) as scene,
+    ):
         report = soak(scene, arguments.minutes * 60, arguments.seed, fault_every_s=arguments.fault_every)
     print(json.dumps(asdict(report)))
     return int(bool(report.wrong))

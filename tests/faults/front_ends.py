@@ -20,7 +20,7 @@ Front = Callable[[Daemon, random.Random], object]
 
 
 def command(chance: random.Random) -> dict[str, Any]:
-    """Any command that leaves the raw camera unshown, with any value it may have."""
+    """Any command that leaves the raw camera unshown. A strength near 0 is the camera's own picture, asked for."""
     style = chance.choice(("neon", "anime", "oil", "pencil", "van-gogh"))
     over = chance.choice((0.0, 0.0, 0.3, 1.5))
     return chance.choice(
@@ -31,7 +31,7 @@ def command(chance: random.Random) -> dict[str, Any]:
             {"command": "random"},
             {"command": "prompt", "prompt": f"a painting number {chance.randrange(12)}", "over_s": over},
             {"command": "look", "name": style, "values": {"seed": chance.randrange(2**32)}},
-            {"command": "set", "key": "strength", "value": round(chance.random(), 2)},
+            {"command": "set", "key": "strength", "value": round(chance.uniform(0.3, 1), 2)},
             {
                 "command": "set",
                 "key": "guidance",

@@ -23,6 +23,8 @@ WARM_S = {"host": 60.0, "capture": 60.0, "engine": 240.0}
 an engine is built for each number of rows that the guidance asks for."""
 POOL = 6
 """Threads that the server's pool may come to have, once: it is made as it is needed."""
+PAINTED = {"PHOSPHENE_STYLES__PHOTO": "null", "PHOSPHENE_STYLES__GOLDEN-HOUR": "null"}
+"""Environment of a daemon without the styles that hardly change a picture: a viewer could take them for a leak."""
 QUIET_S = 6.0
 """At the beginning and at the end nothing is asked of it: descriptors and threads are compared there."""
 

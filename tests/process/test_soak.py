@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from tests.faults import scenes
-from tests.faults.soak import soak
+from tests.faults.soak import PAINTED, soak
 from tests.process.test_faults import BUSY_S
 
 
@@ -16,7 +16,7 @@ from tests.process.test_faults import BUSY_S
 @pytest.mark.timeout(420)
 def test_nothing_grows_and_nobody_waits(tmp_path):
     seed = random.randrange(2**31)
-    with scenes.painted_bars(tmp_path / "home", "--sink", "preview") as scene:
+    with scenes.painted_bars(tmp_path / "home", "--sink", "preview", **PAINTED) as scene:
         scene.gap_floor_s = BUSY_S
         report = soak(scene, 180, seed)
     print(asdict(report))
