@@ -44,6 +44,8 @@ class SleepWatch:
                 self._listen(bus)
         except ImportError:
             log.info("the computer's sleep is not noticed ahead: pip install jeepney")
+        except FileNotFoundError:
+            log.debug("there is no system bus here: the computer's sleep is not noticed ahead")
         except Exception as error:  # noqa: BLE001 no bus, no logind, a bus that ended: the camera is watched anyway
             log.info("the computer's sleep is not noticed ahead: %s: %s", type(error).__name__, error)
 
