@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from pipeline.engine.folded import fold
 from pipeline.engine.job import Job
 from pipeline.engine.openvino_quiet import openvino
 from pipeline.engine.parts import DecodePart, EncodePart, UNetPart, example
@@ -37,8 +38,10 @@ def settings_of(job: Job, threads: int, cache: Path) -> dict[str, Any]:
 def write_networks(model: Model, job: Job, folder: Path) -> None:
     """encode, unet and decode (.xml and .bin) for any number of rows; weights in 16 bits, as models are stored.
 
-    `model` is float32: the precision of the numbers is chosen when a network is compiled.
+    `model` is float32 and of no other use afterwards: it is folded. The precision of the numbers is chosen when a
+    network is compiled.
     """
+    fold(model)
     ov = openvino()
     from openvino.preprocess import PrePostProcessor
 
