@@ -36,7 +36,7 @@ LEAST_RESIDUAL, MOST_RESIDUAL = 0.4, 1.5
 class CarriedPaint:
     """Steadies a stream of paintings in the order of the calls. For one thread.
 
-    amount: 0 (off) to 1; may be changed between two frames. About 5 ms of CPU a frame at 320×192.
+    amount: 0 (off) to 1; may be changed between two frames. About 4 ms of CPU a frame at 256×256.
     """
 
     def __init__(self, amount: float = 0.8) -> None:
@@ -64,7 +64,7 @@ class CarriedPaint:
         last = self._last
         if last is not None and last[0] is state and last[1].shape == camera.shape:
             carried, weight = self._carried(camera, grey, last)
-            new += weight[..., None] * (carried - new)
+            _mix(new, carried, weight)
             np.clip(new, 0, 255, out=new)
         self._last = (state, camera, grey, new)
         shown: Image = np.rint(new).astype(np.uint8)
@@ -77,10 +77,12 @@ class CarriedPaint:
         _, before, grey_before, painted = last
         flow = self._flow.calc(grey, grey_before, None)  # of a pixel now: where it was
         length: Plane = cv2.magnitude(flow[..., 0], flow[..., 1])
-        flow[length < STILL] = 0
+        follows = (length >= STILL).astype(np.float32)
+        cv2.multiply(flow, cv2.merge([follows, follows]), dst=flow)
         flow += self._grid(*grey.shape)
         moved = cv2.remap(before, flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        residual: Plane = cv2.blur(cv2.absdiff(camera, moved).max(-1).astype(np.float32), (5, 5))
+        red, green, blue = cv2.split(cv2.absdiff(camera, moved))
+        residual: Plane = cv2.boxFilter(cv2.max(cv2.max(red, green), blue), cv2.CV_32F, (5, 5))
         typical = float(np.percentile(residual[::3, ::3], 25))
         residual /= np.float32(min(max(typical, LEAST_RESIDUAL), MOST_RESIDUAL))
 
@@ -98,3 +100,10 @@ class CarriedPaint:
             y, x = np.mgrid[:height, :width]
             self._at = np.stack([x, y], -1).astype(np.float32)
         return self._at
+
+
+def _mix(into: Plane, other: Plane, weight: Plane) -> None:
+    """into += w · (other − into), in place; `other` is used up. [H, W, 3] and [H, W]: a third of numpy's time."""
+    cv2.subtract(other, into, dst=other)
+    cv2.multiply(other, cv2.merge([weight, weight, weight]), dst=other)
+    cv2.add(into, other, dst=into)
