@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import queue
@@ -173,6 +174,7 @@ class Host:
             self.address = f"http://{web.host}:{port}"
             on_address(self.address)
             self.notifier.ready()
+            gc.freeze()  # what there is now stays: a collection would walk over it all, and hold up the sinks meanwhile
 
         await serve(app, web.host, web.port, bound)
 

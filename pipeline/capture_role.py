@@ -165,7 +165,9 @@ class _Capture:
             )
             self._raw.commit(seq=seq, t_capture=picture.t_capture)
         self._pictures += 1
-        self._last_ns = self._times.since("capture", began)
+        is_first, self._last_ns = self._last_ns is None, self._times.since("capture", began)
+        if is_first:  # from here on the host counts by the picture's age
+            self._report()
 
     def _failed(self, error: PhospheneError) -> None:
         self._last_ns = None

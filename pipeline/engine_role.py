@@ -5,6 +5,7 @@ It never retries: what fails ends the role with a sentence to the host, and the 
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Mapping
@@ -82,6 +83,7 @@ class _EngineRole:
         self._build = made
         self._apply()
         self._channel.send({"say": "ready", "info": made.info})
+        gc.freeze()  # PyTorch's half a million objects: a collection would walk over them between two frames
         made.start()
         while not self.halt.is_set() and runner.failed is None:
             self.halt.wait(0.05)

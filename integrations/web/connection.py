@@ -44,6 +44,8 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
             self._head_arrived()
             if not self._refused:
                 super().connection_lost(exc)
+                # uvicorn leaves the timer of a connection that was reset, and with it all of the connection's memory.
+                self._unset_keepalive_if_required()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -131,12 +133,26 @@ class Drop:
                 cut(connection.transport)
 
 
+WARN_EVERY_S: Final = 10.0
+
+
 class Discreet(logging.Filter):
     """Lets uvicorn say only what is wrong: below a warning it writes addresses with their query (the stream
-    key) and what is sent over a WebSocket (the token)."""
+    key) and what is sent over a WebSocket (the token). A warning that comes again and again is said once in
+    `WARN_EVERY_S`: whoever sends nonsense shall not fill the disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[object, float] = {}  # by the template of the message: there are few
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
+        if record.levelno != logging.WARNING:
+            return record.levelno > logging.WARNING
+        before, now = self._said.get(record.msg, -math.inf), time.monotonic()
+        if now - before < WARN_EVERY_S:
+            return False
+        self._said[record.msg] = now
+        return True
 
 
 class Server(uvicorn.Server):

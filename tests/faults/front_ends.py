@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import pythonosc.udp_client
 import websockets.sync.client
 
 from tests.running import Daemon
@@ -93,6 +94,36 @@ FRONTS: tuple[Front, ...] = (
     over_a_reloaded_file,
 )
 """As often as each stands here."""
+
+
+def panic_over_http(daemon: Daemon, osc_port: int) -> None:
+    daemon.submit(command="mode", mode="panic")
+
+
+def panic_over_websocket(daemon: Daemon, osc_port: int) -> None:
+    url = f"{_address(daemon).replace('http', 'ws')}/api/v1/ws"
+    with websockets.sync.client.connect(url, open_timeout=5) as ws:
+        ws.send(json.dumps({"token": _token(daemon)}))
+        ws.send(json.dumps({"type": "command", "id": 1, "command": {"command": "mode", "mode": "panic"}}))
+        while json.loads(ws.recv(timeout=5)).get("id") != 1:
+            continue
+
+
+def panic_over_osc(daemon: Daemon, osc_port: int) -> None:
+    with pythonosc.udp_client.SimpleUDPClient("127.0.0.1", osc_port) as client:
+        client.send_message("/phosphene/panic", [])
+
+
+def panic_over_cli(daemon: Daemon, osc_port: int) -> None:
+    daemon.command("panic")
+
+
+PANIC = {
+    "HTTP": panic_over_http,
+    "WebSocket": panic_over_websocket,
+    "OSC": panic_over_osc,
+    "the command line": panic_over_cli,
+}
 
 
 def _address(daemon: Daemon) -> str:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import resource
-import socket
-import struct
-import threading
+import subprocess
+import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +15,7 @@ import psutil
 
 from tests.faults.campaign import Act, Fault, Scene
 from tests.faults.process_faults import wait
+from tests.running import ROOT
 
 GOOD = "hold_s: 2.0\n"
 
@@ -48,59 +45,19 @@ def delete_config(scene: Scene) -> None:
 
 
 def flood(seconds: float) -> Act:
-    """Clients that ask as fast as they can, that send nonsense, that connect and say nothing, and that hang up in the
-    middle of a picture."""
+    """See `tests.faults.flood`; in a process of its own, so that the viewer here is not held up by its clients."""
 
     def act(scene: Scene) -> None:
-        until = time.monotonic() + seconds
         run = json.loads((scene.daemon.home / "runtime" / "phosphene" / "run.json").read_text())
-        address = ("127.0.0.1", int(run["port"]))
         token = (scene.daemon.home / "state" / "phosphene" / "token").read_text().strip()
-        clients = (ask, ask, nonsense, silent, hang_up, hang_up)
-        threads = [threading.Thread(target=c, args=(address, token, until), daemon=True) for c in clients]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(seconds + 5)
+        clients = [sys.executable, "-m", "tests.faults.flood", str(run["port"]), str(seconds)]
+        done = subprocess.run(
+            clients, input=token, text=True, capture_output=True, cwd=ROOT, timeout=seconds + 30
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["answered"] > 0, done.stdout
 
     return act
-
-
-Address = tuple[str, int]
-
-
-def ask(address: Address, token: str, until: float) -> None:
-    while time.monotonic() < until:
-        request = urllib.request.Request(
-            f"http://{address[0]}:{address[1]}/api/v1/status", headers={"Authorization": f"Bearer {token}"}
-        )
-        with contextlib.suppress(OSError, urllib.error.HTTPError):
-            urllib.request.urlopen(request, timeout=2).read()
-
-
-def nonsense(address: Address, token: str, until: float) -> None:
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError), socket.create_connection(address, 2) as client:
-            client.sendall(os.urandom(2000) + b"\r\n\r\n")
-            client.recv(1000)
-
-
-def silent(address: Address, token: str, until: float) -> None:
-    with contextlib.ExitStack() as open_clients:
-        for _ in range(100):
-            with contextlib.suppress(OSError):
-                open_clients.enter_context(socket.create_connection(address, 2))
-        time.sleep(max(0.0, until - time.monotonic()))
-
-
-def hang_up(address: Address, token: str, until: float) -> None:
-    """Reset, as a crashed browser's connection is."""
-    head = f"GET /stream.mjpeg HTTP/1.1\r\nHost: {address[0]}\r\nAuthorization: Bearer {token}\r\n\r\n"
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError), socket.create_connection(address, 2) as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.sendall(head.encode())
-            client.recv(5000)
 
 
 @contextlib.contextmanager

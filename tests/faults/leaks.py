@@ -25,10 +25,10 @@ class Held:
 
     def more_than(self, before: Held) -> str:
         """What is held more than before, in words; "" when nothing is. A connection that is being closed is two
-        descriptors; a pool of threads may have grown by one."""
+        descriptors; the two pools of threads (the web server's and asyncio's) may each have grown by one."""
         grown = {
             "descriptors": self.fds - before.fds - 2,
-            "threads": self.threads - before.threads - 1,
+            "threads": self.threads - before.threads - 2,
             "processes": self.children - before.children,
             "shared memory": self.shared - before.shared,
         }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from tests.faults.campaign import Act, Fault, Scene
+from tests.running import CACHE
 
 
 def child(role: str, number: int) -> Act:
@@ -74,6 +77,22 @@ def starve(scene: Scene) -> None:
     engine = psutil.Process(scene.status()["processes"]["engine"])
     engine.rlimit(resource.RLIMIT_AS, (engine.memory_info().vms, resource.RLIM_INFINITY))
     inside("allocate")(scene)
+
+
+def kill_build(scene: Scene) -> None:
+    """A new engine without a cache builds the faster one; the building process is killed as soon as there is one."""
+    assert scene.daemon.process is not None
+    shutil.rmtree(CACHE / "phosphene" / "engines", ignore_errors=True)
+    child("engine", signal.SIGKILL)(scene)
+    host, deadline = psutil.Process(scene.daemon.process.pid), time.monotonic() + 60
+    while True:
+        assert time.monotonic() < deadline, "no engine is being built"
+        for process in host.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "pipeline.engine.building" in " ".join(process.cmdline()):
+                    process.kill()
+                    return
+        time.sleep(0.01)
 
 
 def memory_groups() -> Path | None:
@@ -162,12 +181,17 @@ FAULTS = (
         "denoiser hangs with the interpreter's lock", counted("engine", inside("hold 1000")),
         cause="said nothing for 10 s", within_s=LOAD_S,
     ),
+    Fault(
+        "the build of the faster engine is killed", counted("engine", kill_build), cause="its build ended",
+        within_s=LOAD_S, in_status=False,
+    ),
     Fault("NaN for a second", inside("nan 1"), mend=wait(1), cause="NaN", in_status=False),
     Fault(
         "NaN for good", counted("engine", inside("nan 1000")), cause="nothing but NaN", within_s=LOAD_S
     ),
     Fault(
-        "engine out of memory", counted("engine", starve), cause="memory ran out", within_s=LOAD_S
+        "engine out of memory", counted("engine", starve), cause="memory ran out",
+        hold=restarted("engine"), within_s=LOAD_S,
     ),
     *(
         [

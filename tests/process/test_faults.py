@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from pipeline.sources.test_pattern import BARS
-from tests.faults import campaign, fake_logind, front_faults, process_faults, scenes
+from tests.faults import campaign, fake_logind, front_ends, front_faults, process_faults, scenes
 from tests.faults.viewer import is_slate, shows_bars
 
 NAMES = (
@@ -23,6 +24,9 @@ NAMES = (
     "engine out of memory",
     "host stopped for 3 s (SIGSTOP, SIGCONT)",
 )
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+    free.bind(("127.0.0.1", 0))
+    OSC_PORT = free.getsockname()[1]
 BUSY_S, BUSY = 0.5, 3.0
 """A gap that a machine full of other tests may cause, and how much slower it may be; `benchmarks/faults.py` judges by
 the table's own bounds."""
@@ -46,7 +50,8 @@ def scene(
     home = tmp_path_factory.mktemp("faults") / "home"
     bus = logind.address if logind else "unix:path=/nonexistent"
     hanging = ("--sink", f"hanging:{home / 'faults' / 'device'}")
-    with scenes.painted_bars(home, *hanging, DBUS_SYSTEM_BUS_ADDRESS=bus) as made:
+    osc = {"PHOSPHENE_OSC__ENABLED": "true", "PHOSPHENE_OSC__PORT": str(OSC_PORT)}
+    with scenes.painted_bars(home, *hanging, DBUS_SYSTEM_BUS_ADDRESS=bus, **osc) as made:
         made.gap_floor_s, made.patience = BUSY_S, BUSY
         yield made
 
@@ -92,6 +97,27 @@ def test_panic_is_seen_within_a_frame_even_while_the_denoiser_hangs_and_is_left_
     assert scene.status()["mode"] == "panic"
     assert is_slate(scene.viewer.picture())
     assert scene.viewer.total == scene.viewer.slates + scene.viewer.before_slate
+    scene.daemon.submit(command="mode", mode="styled")
+    scene.painting(30)
+    assert scene.viewer.raw == 0
+
+
+@pytest.mark.parametrize("front", sorted(front_ends.PANIC))
+def test_panic_is_seen_within_a_frame_from_every_front_end(scene, front):
+    """Hotkeys, MIDI and OBS give the same command; their own tests press them."""
+    scene.painting()
+    spent = 0.0
+
+    def press() -> None:
+        nonlocal spent
+        began = time.monotonic()
+        front_ends.PANIC[front](scene.daemon, OSC_PORT)
+        spent = time.monotonic() - began  # a command line first starts Python
+
+    took = scene.viewer.until_slate_after(press)
+    print(f"panic over {front}: card {took * 1e3:.0f} ms after it began, which took {spent * 1e3:.0f} ms")
+    assert took - spent < 1 / 30 + BUSY_S / 2
+    scene.wait(lambda s: s["processes"]["capture"] is None, 3, "the camera's process is gone")
     scene.daemon.submit(command="mode", mode="styled")
     scene.painting(30)
     assert scene.viewer.raw == 0
