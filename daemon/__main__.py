@@ -11,7 +11,7 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from daemon.cli import main  # (only now that sys.path is right)
+from daemon.cli.main import main  # (only now that sys.path is right)
 
 if __name__ == "__main__":
     main()

@@ -15,27 +15,27 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from daemon import panic_mark, places
-from daemon.camera_view import CameraView
-from daemon.choice import Choice
+from daemon.bank.live import StyleBank
+from daemon.bank.pictures import StylePictures
+from daemon.children.engine import EngineSide
+from daemon.children.roles import Roles
+from daemon.config.choice import Choice
 from daemon.control import ControlHub
-from daemon.deadline_watch import DeadlineWatch
+from daemon.deadline.watch import DeadlineWatch
 from daemon.demand import Demand
-from daemon.engine_side import EngineSide
 from daemon.equipment import LiveEquipment
 from daemon.exit_codes import ExitCode
 from daemon.integration_threads import IntegrationThreads
 from daemon.midi_learn import MidiLearn
-from daemon.outlook import outlook
+from daemon.picture.camera_view import CameraView
+from daemon.picture.outlook import outlook
+from daemon.picture.sink_thread import SinkThread
+from daemon.picture.view import Outlook, View
 from daemon.playlist import Playlist
-from daemon.roles import Roles
 from daemon.service.notify import Notifier
 from daemon.settings import Loaded, Settings
-from daemon.sink_thread import SinkThread
 from daemon.sleep_watch import SleepWatch
 from daemon.status import status_of
-from daemon.style_bank import StyleBank
-from daemon.style_pictures import StylePictures
-from daemon.view import Outlook, View
 from pipeline import kinds
 from pipeline.frame import Size
 from pipeline.geometry import canvas_for
@@ -313,7 +313,7 @@ class Host:
         return {"live": list(done.live), "needs_restart": list(done.waiting)}
 
     def _config(self) -> dict[str, Any]:
-        from daemon.effective import effective_facts
+        from daemon.config.effective import effective_facts
 
         return effective_facts(self.control.loaded)
 

@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from daemon.config_errors import dotted
+from daemon.config.errors import dotted
+from daemon.config.live_keys import LIVE_KEYS
+from daemon.config.plain_tree import ABSENT
+from daemon.config.schema import applies_to, leaves
+from daemon.config.style_settings import StyleSettings
 from daemon.events import EventBus, Listener
-from daemon.live_keys import LIVE_KEYS
-from daemon.plain_tree import ABSENT
 from daemon.reduce import Bank, reduce
-from daemon.schema import applies_to, leaves
 from daemon.settings import Loaded, Settings
-from daemon.style_settings import StyleSettings
 from pipeline.errors import PhospheneError
 from pipeline.messages import Command, Event, LiveState, PlayList, Redo, SetMode, SetValue, Undo, to_dict
 from pipeline.options import Options

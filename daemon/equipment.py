@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from daemon.choice import Choice, SinkChoice, SourceChoice
-from daemon.config_errors import dotted
+from daemon.config.choice import Choice, SinkChoice, SourceChoice
+from daemon.config.errors import dotted
+from daemon.config.explain import explain
 from daemon.devices import device_facts
-from daemon.explain import explain
 from pipeline import kinds
 from pipeline.errors import PhospheneError
 from pipeline.messages import Event
@@ -18,7 +18,7 @@ from pipeline.options import Options
 
 if TYPE_CHECKING:
     from daemon.app import Host
-    from daemon.sink_thread import SinkThread
+    from daemon.picture.sink_thread import SinkThread
 
 MOST_SINKS = 16
 

@@ -41,7 +41,7 @@ class Refused(PhospheneError):  # noqa: N818
 
 def exit_code(error: BaseException) -> ExitCode:
     """The code that an error ends the program with."""
-    from daemon.config_errors import ConfigError
+    from daemon.config.errors import ConfigError
     from integrations.obs.errors import ObsError
 
     if isinstance(said := getattr(error, "code", None), int) and said in list(ExitCode):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
-from daemon.playlist_settings import PlaylistSettings
+from daemon.config.playlist_settings import PlaylistSettings
 from integrations.control import Control
 from integrations.playlist import Entry, parse_entry
 from pipeline.errors import PhospheneError

@@ -7,8 +7,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 
-from daemon.config_errors import did_you_mean
-from daemon.live_keys import LIVE_KEYS, live_key
+from daemon.config.errors import did_you_mean
+from daemon.config.live_keys import LIVE_KEYS, live_key
 from pipeline.errors import PhospheneError
 from pipeline.messages import (
     BlendSeeds,

@@ -1,7 +1,7 @@
 """The one schema: every setting with its default, bounds, help and when a change of it applies.
 
 The command line's help, the page's controls, the JSON schema, `config.yaml`'s comments and validation use it.
-What a source or sink takes is declared in that kind's own file (see `daemon.choice`).
+What a source or sink takes is declared in that kind's own file (see `daemon.config.choice`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from daemon.choice import Choice, SinkChoice, SourceChoice
-from daemon.config_errors import KeyPath, Origin, did_you_mean
+from daemon.config.choice import Choice, SinkChoice, SourceChoice
+from daemon.config.errors import KeyPath, Origin, did_you_mean
+from daemon.config.playlist_settings import PlaylistSettings
+from daemon.config.privacy_settings import BadgeSettings, SafetySettings
+from daemon.config.style_settings import StyleSettings, in_order, style_name
+from daemon.config.value_types import EngineKind, Loras, ModelSize, OutputSize, Steps, Threads
+from daemon.config.web_settings import WebSettings
 from daemon.demand import Activate
-from daemon.ladder import OnFault
-from daemon.playlist_settings import PlaylistSettings
-from daemon.privacy_settings import BadgeSettings, SafetySettings
-from daemon.style_settings import StyleSettings, in_order, style_name
-from daemon.value_types import EngineKind, Loras, ModelSize, OutputSize, Steps, Threads
-from daemon.web_settings import WebSettings
+from daemon.picture.ladder import OnFault
 from integrations.hotkeys.options import Options as HotkeySettings
 from integrations.midi.options import Options as MidiSettings
 from integrations.obs.options import Options as ObsSettings
@@ -285,8 +285,8 @@ class Settings(Options):
 class Loaded:
     """settings, and where each came from. path: the user's file that was read (None: there is none).
 
-    origins: of every leaf (see `daemon.schema.leaves`); what no layer names has the schema's default.
-    overrides, config: what `load` was called with. bank: the style file (see `daemon.bank_file`), there or not.
+    origins: of every leaf (see `daemon.config.schema.leaves`); what no layer names has the schema's default.
+    overrides, config: what `load` was called with. bank: the style file (see `daemon.bank.file`), there or not.
     """
 
     settings: Settings
@@ -319,6 +319,6 @@ def load(
     `environment`: None reads the process's own. `bank_text`: taken for the style file's content.
     Raises ConfigError with every fault found.
     """
-    from daemon.layers import load_layers
+    from daemon.config.layers import load_layers
 
     return load_layers(cli_overrides or {}, config, environment, bank_text)

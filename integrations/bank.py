@@ -1,5 +1,5 @@
 """What can be done to the style bank, and what does it: the page, the HTTP API and `phosphene styles` send the same
-edits. The daemon's side is `daemon.style_bank`."""
+edits. The daemon's side is `daemon.bank.live`."""
 
 from __future__ import annotations
 

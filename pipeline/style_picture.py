@@ -2,7 +2,7 @@
 
 It is painted between two live frames by plain PyTorch calls at a size of its own, whatever engine paints the
 stream: nothing of the stream batch is touched. The host asks for one at a time and leaves long pauses (see
-`daemon.style_pictures`).
+`daemon.bank.pictures`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from daemon.app import canvas_of
-from daemon.roles import engine_config, run_module
+from daemon.children.roles import engine_config, run_module
 from daemon.settings import Settings
 from pipeline.configs import to_json
 from pipeline.errors import EngineError

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from daemon.app import Host, run
 from daemon.bench.published import Published
-from daemon.choice import Choice
+from daemon.config.choice import Choice
 from daemon.settings import Loaded
 from pipeline import kinds
 from pipeline.errors import EngineError

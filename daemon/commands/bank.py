@@ -88,7 +88,7 @@ def change(config: Path | None, edit: Edit, method: str, path: str, body: Any) -
     if client is not None:
         client.send(method, path, body)
         return
-    from daemon import bank_edit
+    from daemon.bank import edit as bank_edit
     from daemon.settings import load
 
     try:
@@ -117,7 +117,7 @@ def move(config: Path | None, name: str, place: int | None, before: str | None) 
     names = [style["name"] for style in listed(config)[0]]
     for wanted in (name, before):
         if wanted is not None and wanted not in names:
-            from daemon.config_errors import did_you_mean
+            from daemon.config.errors import did_you_mean
 
             raise Refused(f"there is no style {wanted!r}", did_you_mean(wanted, names))
     if (place is None) == (before is None):
@@ -132,7 +132,7 @@ def export(config: Path | None, file: Path | None, form: str) -> int:
     """To a file or standard output."""
     import json
 
-    from daemon import bank_edit
+    from daemon.bank import edit as bank_edit
 
     if form not in ("yaml", "json"):
         raise Refused(f"there is no format {form!r}", "use yaml or json")
@@ -165,7 +165,7 @@ def export(config: Path | None, file: Path | None, form: str) -> int:
 
 def import_styles(config: Path | None, file: Path, replace: bool) -> int:
     """From YAML or JSON: a file that `export` made, or the `styles:` of any configuration."""
-    from daemon import config_file
+    from daemon.config import file as config_file
     from integrations.bank import ImportStyles
 
     styles = config_file.read(file).data.get("styles")  # JSON is YAML

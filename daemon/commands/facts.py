@@ -30,8 +30,8 @@ def devices(as_json: bool) -> int:
 
 def validate(file: Path | None, everything: bool, as_json: bool) -> int:
     """Exit code 3 and every fault, or each value with its origin."""
-    from daemon.config_errors import ConfigError
-    from daemon.effective import effective_facts
+    from daemon.config.effective import effective_facts
+    from daemon.config.errors import ConfigError
     from daemon.settings import load
 
     try:

@@ -52,7 +52,7 @@ def action(text: str, as_json: bool) -> int:
 
 def set_value(key: str, value: str, as_json: bool) -> int:
     """The value is text for prompts, else what YAML would make of it."""
-    from daemon.config_file import value as parsed
+    from daemon.config.file import value as parsed
 
     given = value if key.rsplit(".", 1)[-1].endswith("prompt") else parsed(value, "VALUE", "command line")
     if isinstance(given, list | dict) and key != "t_index_list" and key != "denoiser.t_index_list":
@@ -62,7 +62,7 @@ def set_value(key: str, value: str, as_json: bool) -> int:
 
 def set_mode(mode: str, as_json: bool) -> int:
     """styled, bypass, freeze or panic."""
-    from daemon.config_errors import did_you_mean
+    from daemon.config.errors import did_you_mean
     from pipeline.messages import Mode
 
     known = [m.value for m in Mode]

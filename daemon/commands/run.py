@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon import logs, places
-from daemon.config_watch import ConfigWatch
+from daemon.config.watch import ConfigWatch
 from daemon.settings import load
 from pipeline.messages import Event
 
@@ -33,7 +33,7 @@ def run_here(
         loaded.settings.log.level, redact, places.log_file(), to_stderr=not detached and not on_terminal
     )
     from daemon import app
-    from daemon.status_line import StatusLine
+    from daemon.cli.status_line import StatusLine
 
     line = StatusLine(on_terminal)
     watches: list[ConfigWatch] = []

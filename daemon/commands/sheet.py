@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from daemon.bank.sheet import Cell, save, sheet
 from daemon.client import Client, connect
 from daemon.commands.bank import at, listed
 from daemon.exit_codes import ExitCode, Refused
-from daemon.sheet import Cell, save, sheet
 from pipeline.errors import EngineError, PhospheneError, SourceError
 
 
@@ -57,7 +57,7 @@ def make_sheet(
 
 
 def _chosen(styles: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    from daemon.config_errors import did_you_mean
+    from daemon.config.errors import did_you_mean
 
     known = {style["name"]: style for style in styles}
     for name in names:
@@ -95,7 +95,7 @@ def _offline(
 ) -> Painted:
     """In a process of its own: this one never knows torch."""
     from daemon.app import canvas_of
-    from daemon.roles import engine_config, run_module
+    from daemon.children.roles import engine_config, run_module
     from daemon.settings import load
     from pipeline.configs import to_json
 

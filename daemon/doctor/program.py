@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from daemon.config_errors import ConfigError
+from daemon.config.errors import ConfigError
 from daemon.doctor.finding import Finding, ok, problem, warning
 from daemon.settings import Loaded, load
 from daemon.version import version

@@ -1,4 +1,4 @@
-"""What the API asks for pictures of styles; the daemon's side is `daemon.style_pictures`."""
+"""What the API asks for pictures of styles; the daemon's side is `daemon.bank.pictures`."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -30,7 +31,7 @@ class BuildStoppedError(Exception):
 def build_in_process(job: Job, folder: Path, stop: threading.Event) -> None:
     """Files for `job` in `folder`. Raises BuildError with a sentence, or BuildStoppedError soon after `stop` is set."""
     root = str(Path(__file__).resolve().parents[2])
-    code = (
+    program = (
         f"import sys; sys.path[:0] = [{root!r}]; from pipeline.engine.building import main; sys.exit(main())"
     )
     unsafe_path_off = ["-P"] if sys.version_info >= (3, 11) else []
@@ -39,7 +40,7 @@ def build_in_process(job: Job, folder: Path, stop: threading.Event) -> None:
     )
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         process = subprocess.Popen(
-            [sys.executable, *unsafe_path_off, "-c", code],
+            [sys.executable, *unsafe_path_off, "-c", program],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8", **options,
         )  # fmt: skip
         try:
@@ -48,12 +49,15 @@ def build_in_process(job: Job, folder: Path, stop: threading.Event) -> None:
             process.kill()
             process.wait()
             assert process.stdin is not None
-            process.stdin.close()
+            with contextlib.suppress(OSError):  # what it never read
+                process.stdin.close()
         if said.get("say") == "done":
             return
         errors.seek(0)
         log.warning("engine %s could not be built:\n%s", job.kind, errors.read()[-4000:])
-        raise BuildError(said.get("message") or f"its build ended with exit code {process.returncode}")
+        code = process.returncode
+        ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise BuildError(said.get("message") or f"its build {ended}")
 
 
 def _heard(process: subprocess.Popen[str], asked: dict[str, Any], stop: threading.Event) -> dict[str, Any]:
@@ -68,10 +72,11 @@ def _heard(process: subprocess.Popen[str], asked: dict[str, Any], stop: threadin
                 last[0] = json.loads(line)
                 log.info("building: %s", last[0].get("message", last[0]["say"]))
 
-    process.stdin.write(json.dumps(asked) + "\n")
-    process.stdin.flush()
     listener = threading.Thread(target=listen, args=(process.stdout,), daemon=True)
     listener.start()
+    with contextlib.suppress(OSError):  # it has ended already: the loop below notices
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
     deadline = time.monotonic() + LIMIT_S
     while process.poll() is None:
         if stop.wait(0.1):

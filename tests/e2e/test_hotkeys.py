@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from daemon.bank.live import StyleBank
 from daemon.control import ControlHub
 from daemon.integration_threads import IntegrationThreads
 from daemon.settings import load
-from daemon.style_bank import StyleBank
 from integrations.bank import AddStyle, EditStyle
 from pipeline.messages import Mode
 

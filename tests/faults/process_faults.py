@@ -182,8 +182,8 @@ FAULTS = (
         cause="said nothing for 10 s", within_s=LOAD_S,
     ),
     Fault(
-        "the build of the faster engine is killed", counted("engine", kill_build), cause="its build ended",
-        within_s=LOAD_S, in_status=False,
+        "the build of the faster engine is killed", counted("engine", kill_build),
+        cause="its build was killed by signal 9", within_s=LOAD_S, in_status=False,
     ),
     Fault("NaN for a second", inside("nan 1"), mend=wait(1), cause="NaN", in_status=False),
     Fault(

@@ -27,7 +27,7 @@ def shows_bars(picture: np.ndarray, colours: Colours, tolerance: float = 30) -> 
 
 
 def is_slate(picture: np.ndarray) -> bool:
-    """Dark and bluish, as `daemon.slate` paints it."""
+    """Dark and bluish, as `daemon.picture.slate` paints it."""
     red, _, blue = picture.reshape(-1, 3).mean(axis=0)
     return bool(picture.mean() < 60 and blue > red)
 

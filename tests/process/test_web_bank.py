@@ -10,11 +10,11 @@ from unittest import mock
 import httpx
 import pytest
 
+from daemon.bank.live import StyleBank
+from daemon.bank.pictures import StylePictures
 from daemon.control import ControlHub
 from daemon.playlist import Playlist
 from daemon.settings import load
-from daemon.style_bank import StyleBank
-from daemon.style_pictures import StylePictures
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 

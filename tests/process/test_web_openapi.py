@@ -10,12 +10,12 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, settings
 
+from daemon.bank.live import StyleBank
+from daemon.bank.pictures import StylePictures
 from daemon.control import ControlHub
 from daemon.midi_learn import MidiLearn
 from daemon.playlist import Playlist
 from daemon.settings import load
-from daemon.style_bank import StyleBank
-from daemon.style_pictures import StylePictures
 from integrations.midi.integration import Midi
 from integrations.midi.options import Options as MidiOptions
 from integrations.web.limits import Limits

@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
+from daemon.cli.status_line import line
 from daemon.commands import live, show
 from daemon.commands.status import rows
-from daemon.config_watch import ConfigWatch
+from daemon.config.watch import ConfigWatch
 from daemon.exit_codes import Refused
-from daemon.status_line import line
 
 STATUS = {
     "mode": "styled",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.badge import Badge
-from daemon.ladder import Rung
-from daemon.outlook import badge_of
+from daemon.picture.badge import Badge
+from daemon.picture.ladder import Rung
+from daemon.picture.outlook import badge_of
+from daemon.picture.view import Outlook, View
 from daemon.settings import load
-from daemon.view import Outlook, View
 from pipeline.frame import Frame, Size, now_ns
 from pipeline.mark import FOUND, score
 from pipeline.messages import Mode

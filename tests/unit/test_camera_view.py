@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from daemon.camera_view import CameraView
-from daemon.ladder import raw_allowed
+from daemon.picture.camera_view import CameraView
+from daemon.picture.ladder import raw_allowed
 from pipeline.frame import Size
 from pipeline.messages import LiveState, Mode
 from pipeline.sink import OutputFormat

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import main
+from daemon.cli.main import main
 from daemon.exit_codes import ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +16,7 @@ HEAVY = ("torch", "diffusers", "transformers", "cv2", "av", "pyvirtualcam", "sta
 
 PROGRAM = """
 import json, sys
-from daemon.cli import main
+from daemon.cli.main import main
 codes = []
 for words in {commands!r}:
     sys.argv = ["phosphene", *words]

@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon import config_file
-from daemon.config_errors import ConfigError
+from daemon.config import file as config_file
+from daemon.config.errors import ConfigError
 
 
 def refused(text, name="c.yaml"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from daemon.privacy_settings import SafetySettings
+from daemon.config.privacy_settings import SafetySettings
 from pipeline.content_guard import ContentGuard, find_check
 from pipeline.errors import EngineError
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from daemon.config.live_keys import LIVE_KEYS
 from daemon.control import ControlHub, reduce
-from daemon.live_keys import LIVE_KEYS
 from daemon.settings import Loaded, Settings
 from pipeline.errors import PhospheneError
 from pipeline.messages import (

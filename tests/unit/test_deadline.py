@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.concessions import Floors, levels, said, thinned, touched
-from daemon.deadline import RISE_S, ROOM, SETTLE_S, Measurement, Stand, decide
+from daemon.deadline.concessions import Floors, levels, said, thinned, touched
+from daemon.deadline.rule import RISE_S, ROOM, SETTLE_S, Measurement, Stand, decide
 from pipeline.messages import LiveState
 
 TICK_S = 0.5

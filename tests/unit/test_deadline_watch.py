@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from daemon.deadline_watch import DeadlineWatch
+from daemon.deadline.watch import DeadlineWatch
 from daemon.settings import DeadlineSettings
 from pipeline.messages import Event, LiveState, Mode
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from daemon.config_errors import ConfigError
+from daemon.config.errors import ConfigError
 from daemon.settings import load
 from integrations.hotkeys._evdev import Held, key_name
 from integrations.hotkeys._portal import trigger

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from daemon.ladder import Rung, choose, raw_allowed
-from daemon.slate import slate
-from daemon.view import Outlook, View
+from daemon.picture.ladder import Rung, choose, raw_allowed
+from daemon.picture.slate import slate
+from daemon.picture.view import Outlook, View
 from pipeline.frame import Frame, Size, now_ns
 from pipeline.messages import Mode
 from pipeline.slot import SlotReader, SlotWriter, ring_bytes

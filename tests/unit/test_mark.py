@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.cli import app
+from daemon.cli.main import app
 from daemon.exit_codes import ExitCode
 from pipeline.frame import Size
 from pipeline.mark import FOUND, Mark, score

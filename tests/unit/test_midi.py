@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config_errors import ConfigError
+from daemon.bank.live import StyleBank
+from daemon.config.errors import ConfigError
 from daemon.control import ControlHub
 from daemon.integration_threads import IntegrationThreads
 from daemon.midi_learn import MidiLearn
 from daemon.settings import load
-from daemon.style_bank import StyleBank
 from integrations.knobs import RANGES, Knob, parse_target
 from integrations.midi.controls import control_name
 from pipeline.errors import PhospheneError
@@ -211,7 +211,7 @@ def test_targets():
     assert parse_target("neon over 1s").over_s == 1.0
     with pytest.raises(PhospheneError, match="cannot be turned"):
         parse_target("prompt 0..1")
-    from daemon.live_keys import LIVE_KEYS
+    from daemon.config.live_keys import LIVE_KEYS
 
     for key, (low, high) in RANGES.items():
         for value in (low, high):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from daemon.config_errors import ConfigError
-from daemon.effective import effective_facts
+from daemon.config.effective import effective_facts
+from daemon.config.errors import ConfigError
 from daemon.settings import load
 from integrations.obs.options import Options
 from integrations.obs.own_config import own_config

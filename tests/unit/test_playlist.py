@@ -5,9 +5,9 @@ import time
 
 import pytest
 
+from daemon.config.playlist_settings import PlaylistSettings
 from daemon.control import ControlHub
 from daemon.playlist import Playlist
-from daemon.playlist_settings import PlaylistSettings
 from daemon.settings import load
 from integrations.playlist import parse_entry
 from pipeline.errors import PhospheneError

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 import torch
 
+from daemon.children.smaller import LEAST, smaller
 from daemon.policy import CAPTURE, ENGINE, SINK, Attempts, Policy
-from daemon.smaller import LEAST, smaller
 from pipeline.configs import EngineConfig
 from pipeline.frame import Size
 from pipeline.memory_fault import is_memory_fault

@@ -10,13 +10,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from daemon import config_template, places
-from daemon.choice import Choice
-from daemon.config_errors import ConfigError
-from daemon.effective import effective
-from daemon.schema import leaves, plain
+from daemon import places
+from daemon.config import template as config_template
+from daemon.config.choice import Choice
+from daemon.config.effective import effective
+from daemon.config.errors import ConfigError
+from daemon.config.schema import leaves, plain
+from daemon.config.style_settings import StyleSettings
 from daemon.settings import Settings, load
-from daemon.style_settings import StyleSettings
 from pipeline import kinds
 from pipeline.frame import Size
 from pipeline.options import Options
@@ -73,7 +74,7 @@ def test_shipped_file_says_what_the_schema_says():
     text = shipped()
     assert config_template.MARKER in text
     assert config_template.template(text[text.index(config_template.MARKER) :]) == text, (
-        "python -m daemon.config_template --write"
+        "python -m daemon.config.template --write"
     )
 
 

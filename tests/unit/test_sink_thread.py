@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from daemon.sink_thread import SinkThread
-from daemon.view import Outlook, View
+from daemon.picture.sink_thread import SinkThread
+from daemon.picture.view import Outlook, View
 from pipeline.errors import SinkError
 from pipeline.frame import Frame, Size, now_ns
 from pipeline.messages import Event
@@ -137,7 +137,7 @@ def test_a_sink_nobody_wants_is_not_sent_to(bench):
 
 
 def test_who_begins_to_look_finds_nothing_stuck_and_no_gap(bench, monkeypatch):
-    monkeypatch.setattr("daemon.sink_thread.STUCK_S", 0.4)
+    monkeypatch.setattr("daemon.picture.sink_thread.STUCK_S", 0.4)
     sink = ListSink()
     thread = bench.thread(sink)
     bench.put(1)
@@ -154,7 +154,7 @@ def test_who_begins_to_look_finds_nothing_stuck_and_no_gap(bench, monkeypatch):
 
 
 def test_a_hanging_device_call_is_seen_and_does_not_hold_the_exit(bench, monkeypatch):
-    monkeypatch.setattr("daemon.sink_thread.STUCK_S", 0.1)
+    monkeypatch.setattr("daemon.picture.sink_thread.STUCK_S", 0.1)
     release = threading.Event()
     sink = ListSink()
     sink.send = lambda frame: release.wait(10)  # type: ignore[method-assign]

@@ -7,12 +7,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from daemon import bank_edit, bank_file, config_file, places
-from daemon.bank_edit import tag_of, values_of
-from daemon.config_errors import ConfigError
+from daemon import places
+from daemon.bank import edit as bank_edit
+from daemon.bank import file as bank_file
+from daemon.bank.edit import tag_of, values_of
+from daemon.bank.live import StyleBank
+from daemon.config import file as config_file
+from daemon.config.errors import ConfigError
 from daemon.control import ControlHub
 from daemon.settings import load
-from daemon.style_bank import StyleBank
 from integrations.bank import (
     AddStyle,
     BankChangedError,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from daemon.bank.pictures import AGAIN_S, LEAST_PAUSE_S, LOST_S, SHARE, StylePictures
 from daemon.settings import load
-from daemon.style_pictures import AGAIN_S, LEAST_PAUSE_S, LOST_S, SHARE, StylePictures
 from pipeline.errors import PhospheneError
 from pipeline.messages import LiveState, Mode
 
@@ -162,7 +162,7 @@ def test_a_full_disk_is_a_warning(desk, monkeypatch):
 
 
 def test_old_pictures_go(desk, monkeypatch):
-    monkeypatch.setattr("daemon.style_pictures.KEPT", 3)
+    monkeypatch.setattr("daemon.bank.pictures.KEPT", 3)
     for n in range(6):
         desk.pictures._keep(f"k{n}", b"x")
     assert len(list(desk.pictures._folder().glob("*.jpg"))) == 3

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import main
+from daemon.cli.main import main
 from daemon.exit_codes import ExitCode
 from integrations.obs.kit import names
 from integrations.obs.kit.carry_out import carry_out

@@ -146,7 +146,7 @@ def colourfulness(picture: np.ndarray) -> float:
 
 
 def is_slate(picture: np.ndarray) -> bool:
-    """Dark and bluish, as `daemon.slate` paints it."""
+    """Dark and bluish, as `daemon.picture.slate` paints it."""
     red, _, blue = picture.reshape(-1, 3).mean(axis=0)
     return bool(picture.mean() < 60 and blue > red)
 

@@ -1,0 +1,64 @@
+"""ruamel.yaml's trees: read for a round trip and changed so that comments, order and quotes stay.
+
+Keys and text are written so that our own reader (`daemon.config.file`) takes them for what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from daemon.config.file import scalar
+
+
+def section_of(tree: Any, section: str) -> Any:
+    if not isinstance(tree.get(section), dict):
+        from ruamel.yaml.comments import CommentedMap
+
+        tree[section] = CommentedMap()
+    return tree[section]
+
+
+def new_mapping(*, block: bool = False) -> Any:
+    """`{prompt: …}` on one line, as the packaged bank is written."""
+    from ruamel.yaml.comments import CommentedMap
+
+    made = CommentedMap()
+    if not block:
+        made.fa.set_flow_style()
+    return made
+
+
+def write_order(tree: Any, names: list[str]) -> None:
+    from ruamel.yaml.comments import CommentedSeq
+
+    made = CommentedSeq([quoted(name) for name in names])
+    made.fa.set_flow_style()
+    tree["style_order"] = made
+
+
+def update(node: Any, values: Mapping[str, Any]) -> None:
+    """Only what differs is touched: comments beside the rest stay."""
+    for key in [key for key in node if str(key) not in values]:
+        del node[key]
+    for key, value in values.items():
+        if key not in node or node[key] != value:
+            node[key] = quoted(value)
+
+
+def key_of(mapping: Any, name: str) -> Any:
+    """The key that our own reader would call `name`; None where there is none."""
+    return next((key for key in mapping if str(key) == name), None)
+
+
+def quoted(value: Any) -> Any:
+    """Text that would be read as a number, truth or null stands in quotes."""
+    if isinstance(value, str) and not isinstance(scalar(value), str):
+        from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+        return DoubleQuotedScalarString(value)
+    if isinstance(value, Mapping):
+        return {quoted(key): quoted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [quoted(item) for item in value]
+    return value

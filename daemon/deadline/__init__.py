@@ -1,0 +1,1 @@
+"""The adaptive deadline: what is given up, level by level, while frames are late."""
