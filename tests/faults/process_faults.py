@@ -95,6 +95,10 @@ def kill_build(scene: Scene) -> None:
         time.sleep(0.01)
 
 
+def refused(scene: Scene) -> None:
+    scene.wait(lambda s: s["engine"].get("refused"), 30, "why the faster engine does not paint")
+
+
 def memory_groups() -> Path | None:
     """Where control groups with a memory limit can be made; None where this user cannot."""
     first, second = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")  # of the older and the newer kind
@@ -183,7 +187,7 @@ FAULTS = (
     ),
     Fault(
         "the build of the faster engine is killed", counted("engine", kill_build),
-        cause="its build was killed by signal 9", within_s=LOAD_S, in_status=False,
+        cause="its build was killed by signal 9", hold=refused, within_s=LOAD_S, in_status=False,
     ),
     Fault("NaN for a second", inside("nan 1"), mend=wait(1), cause="NaN", in_status=False),
     Fault(
