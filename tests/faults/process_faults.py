@@ -84,6 +84,7 @@ def kill_build(scene: Scene) -> None:
     assert scene.daemon.process is not None
     shutil.rmtree(CACHE / "phosphene" / "engines", ignore_errors=True)
     child("engine", signal.SIGKILL)(scene)
+    restarted("engine")(scene)  # its predecessor's build is not meant
     host, deadline = psutil.Process(scene.daemon.process.pid), time.monotonic() + 60
     while True:
         assert time.monotonic() < deadline, "no engine is being built"
