@@ -53,7 +53,29 @@ def _camera(name: str, path: str, trouble: str) -> Finding:
             )
     if trouble:
         return warning("camera", f"{what}: {trouble}", "unplug it and plug it in again")
-    return ok("camera", what)
+    offered = offered_by(path)
+    return ok("camera", f"{what}: {offered}" if offered else what)
+
+
+def offered_by(path: str) -> str:
+    """What a camera offers, the largest size of each format: "MJPG to 1920x1080 at 30, YUYV to 640x480 at 30"; ""
+    where it cannot be asked."""
+    if sys.platform != "linux":
+        return ""
+    try:
+        with v4l2.opened(path) as fd:
+            modes = v4l2.modes(fd, v4l2.formats(fd))
+    except OSError:
+        return ""
+    largest: dict[str, v4l2.Mode] = {}
+    for mode in modes:
+        before = largest.get(mode.fourcc)
+        if before is None or (mode.size, mode.fps) > (before.size, before.fps):
+            largest[mode.fourcc] = mode
+    return ", ".join(
+        f"{mode.fourcc} to {mode.size}" + (f" at {mode.fps:g}" if mode.fps else "")
+        for mode in largest.values()
+    )
 
 
 # ---------------------------------------------------------------- virtual camera
@@ -88,7 +110,7 @@ def check_virtual_camera(settings: Settings | None) -> Iterator[Finding]:
     elif number:
         yield ok(area, f"v4l2loopback {'.'.join(map(str, number))}")
     for index, path in enumerate(paths):
-        yield _loopback(path, _exclusive_caps(index))
+        yield _loopback(path, _exclusive_caps(index), settings)
     if not at_boot():
         yield ok(
             area,
@@ -98,7 +120,7 @@ def check_virtual_camera(settings: Settings | None) -> Iterator[Finding]:
         )
 
 
-def _loopback(path: str, exclusive: bool | None) -> Finding:
+def _loopback(path: str, exclusive: bool | None, settings: Settings | None) -> Finding:
     area = "virtual camera"
     what = f"{v4l2.sysfs_name(path)} ({path})"
     if not os.access(path, os.R_OK | os.W_OK):
@@ -109,7 +131,24 @@ def _loopback(path: str, exclusive: bool | None) -> Finding:
         return warning(
             area, f"{what} lacks exclusive_caps=1: Chrome and Zoom do not list it{open_in}", RELOAD
         )
-    return ok(area, f"{what}{open_in}")
+    kept = kept_format(path) if users else None
+    wanted = settings.output.size if settings else None
+    if kept is not None and wanted is not None and kept.size != wanted:
+        return warning(
+            area,
+            f"{what} keeps the format {kept.fourcc} {kept.size} and pictures are {wanted}{open_in}",
+            f"close it there, or set output.size to {kept.size}",
+        )
+    return ok(area, f"{what}{open_in}" + (f", format {kept.fourcc} {kept.size}" if kept else ""))
+
+
+def kept_format(path: str) -> v4l2.PixelFormat | None:
+    """What a virtual camera is written in at present; None when it cannot be asked."""
+    try:
+        with v4l2.opened(path) as fd:
+            return v4l2.format_of(fd, v4l2.OUTPUT_BUFFER)
+    except OSError:
+        return None
 
 
 def module_version() -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from daemon.exit_codes import ExitCode
 from tests.faults.campaign import Act, Fault, Scene
 from tests.running import CACHE
 
@@ -148,6 +149,25 @@ def freeze_host(seconds: float) -> Act:
     return act
 
 
+def end_host(number: int) -> Act:
+    """The daemon itself is ended and started again with the same options, as a service does."""
+
+    def act(scene: Scene) -> None:
+        assert scene.daemon.process is not None
+        os.kill(scene.daemon.process.pid, number)
+        scene.daemon.process.wait(10)
+        scene.daemon.start(*scene.kept["arguments"])
+
+    return act
+
+
+def second_daemon(scene: Scene) -> None:
+    assert scene.daemon.process is not None
+    refused = scene.daemon.command("run", "--port", "0", check=False)
+    assert refused.returncode == ExitCode.ALREADY_RUNNING, refused
+    assert f"process {scene.daemon.process.pid}" in refused.stderr + refused.stdout
+
+
 def wait(seconds: float) -> Act:
     return lambda scene: time.sleep(seconds)
 
@@ -155,6 +175,9 @@ def wait(seconds: float) -> Act:
 LOAD_S = 45.0
 """For a hang to be noticed (10 s), and for a new engine to import PyTorch, to load the model and to paint, on a small
 busy machine; meanwhile a viewer gets the last picture and then the card."""
+
+HOST_S = 3.0
+"""For a daemon that is started: Python, the settings, the first card. v4l2loopback shows the last picture meanwhile."""
 
 FAULTS = (
     Fault("nothing, for comparison", wait(10)),
@@ -222,4 +245,13 @@ FAULTS = (
     ),
     Fault("host stopped for 3 s (SIGSTOP, SIGCONT)", freeze_host(3), gap_s=3.3),
     Fault("host stopped for 12 s (SIGSTOP, SIGCONT)", freeze_host(12), gap_s=12.3),
+    Fault("a second daemon is started: it says who runs", second_daemon),
+    Fault(
+        "the daemon is ended (SIGTERM) and started again", end_host(signal.SIGTERM), gap_s=HOST_S,
+        within_s=LOAD_S,
+    ),
+    Fault(
+        "the daemon is killed (SIGKILL) and started again", end_host(signal.SIGKILL), gap_s=HOST_S,
+        within_s=LOAD_S,
+    ),
 )  # fmt: skip

@@ -37,8 +37,10 @@ def painted_bars(home: Path, *arguments: str, **environment: str) -> Iterator[Sc
     tap = home / "tap"
     home.mkdir(exist_ok=True, parents=True)
     with faulty_daemon(home, **environment) as daemon, TapViewer(tap, BARS) as viewer:
-        daemon.start("--source", "test_pattern", "--sink", f"tap:{tap}", "--size", "640x360", *arguments)
+        options = ("--source", "test_pattern", "--sink", f"tap:{tap}", "--size", "640x360", *arguments)
+        daemon.start(*options)
         scene = Scene(daemon, viewer)
+        scene.kept["arguments"] = options
         daemon.wait(lambda s: s["sinks"][0]["sent"] > 0)
         yield scene
         daemon.end()

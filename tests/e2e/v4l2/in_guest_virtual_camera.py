@@ -16,6 +16,9 @@ import cv2
 import numpy as np
 import pytest
 
+from daemon.doctor.finding import Finding, Level
+from daemon.doctor.video import check_virtual_camera
+from daemon.settings import Settings
 from pipeline import v4l2
 from pipeline.errors import SinkError
 from pipeline.frame import Frame, Size, now_ns
@@ -200,6 +203,27 @@ def test_a_device_that_another_program_writes_to():
         with pytest.raises(SinkError, match="already written to") as error:
             opened_sink()
         assert f"pid {process.pid}" in error.value.message
+
+
+def doctors_word_on_the_device() -> Finding:
+    settings = Settings.model_validate({"sinks": ["virtual_camera"], "output": {"size": "640x480"}})
+    (finding,) = [f for f in check_virtual_camera(settings) if DEVICE in f.message]
+    return finding
+
+
+def test_the_doctor_says_who_writes_and_in_what_format():
+    sink = opened_sink()
+    sink.send(frame())
+    said = doctors_word_on_the_device()
+    sink.close()
+    assert said.level is Level.OK
+    assert f"(pid {os.getpid()})" in said.message
+    assert said.message.endswith("format YU12 640x480")
+    with feeder(320, 240):
+        said = doctors_word_on_the_device()
+    assert said.level is Level.WARNING
+    assert "keeps the format" in said.message
+    assert "set output.size to" in said.mend
 
 
 def test_missing_permission():

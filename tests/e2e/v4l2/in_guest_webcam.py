@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daemon.doctor.finding import Level
+from daemon.doctor.video import check_cameras
 from pipeline import v4l2
 from pipeline.cameras import list_cameras
 from pipeline.errors import SourceError
@@ -93,6 +96,13 @@ def test_takes_the_closest_mode_and_says_so():
         assert source.read().image.shape == (360, 640, 3)
     with pytest.raises(SourceError, match="has no format MJPG"):
         webcam.create(webcam.Options(device="vivid", format="MJPG"))
+
+
+def test_the_doctor_says_what_a_camera_offers():
+    (said,) = [f for f in check_cameras(None) if "vivid" in f.message]
+    assert said.level is Level.OK
+    assert re.search(r"YUYV to \d+x\d+ at [\d.]+", said.message), said.message
+    assert re.search(r"NV12 to \d+x\d+", said.message), said.message
 
 
 def test_measures_the_rate_and_stamps_pictures_by_the_drivers_clock():
