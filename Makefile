@@ -16,7 +16,7 @@ test: $(VENV)/.installed-dev
 ifeq ($(ARGS),)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q tests/unit -m "not slow"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q tests/unit -m slow
-	@$(BIN)/python -m pytest tests/process tests/gpu tests/e2e
+	@$(BIN)/python -m pytest --durations=15 tests/process tests/gpu tests/e2e
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

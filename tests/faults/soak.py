@@ -54,7 +54,8 @@ class Report:
     painted: int = 0
     growth: dict[str, float] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
-    longest_gap_ms: float = 0.0
+    longest_gap_ms: float = 0.0  # that the viewer saw
+    gaps: int = 0  # above 100 ms, by the sink's own count
     latency_p99_ms: tuple[float, float] = (0.0, 0.0)  # first and last third
     raw: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -135,7 +136,8 @@ def _sample(
 def _judge(
     report: Report, scene: Scene, before: Held, samples: dict[str, list[Sample]], latencies: list[float]
 ) -> None:
-    report.painted = scene.status()["metrics"]["frames"]
+    status = scene.status()
+    report.painted, report.gaps = status["metrics"]["frames"], status["sinks"][0]["gaps"]
     report.longest_gap_ms = scene.viewer.longest_gap_s * 1e3
     report.raw = scene.viewer.raw
     if report.raw:
