@@ -46,6 +46,9 @@ from pipeline.sink import OutputFormat, Sink
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.1
+SWITCH_S: Final = 0.001
+"""How long a thread keeps the interpreter's lock while others wait. A sink takes it anew after each of its calls into
+OpenCV or a driver: with the usual 5 ms, reading a configuration delays its pictures by up to 60 ms."""
 SINKS_END_S: Final = 1.2  # a recorder finishes its file; a hung device does not keep the program
 
 
@@ -385,6 +388,8 @@ def run(
     on_event: every event, on a thread of its own. on_host: given the host before it starts (its `status()` feeds
     a status line). on_address: given the page's address once it answers; other commands find it by then.
     """
+
+    sys.setswitchinterval(SWITCH_S)
 
     def announce(address: str) -> None:
         places.announce(address)
