@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -143,12 +144,12 @@ def _loopback(path: str, exclusive: bool | None, settings: Settings | None) -> F
 
 
 def kept_format(path: str) -> v4l2.PixelFormat | None:
-    """What a virtual camera is written in at present; None when it cannot be asked."""
-    try:
-        with v4l2.opened(path) as fd:
-            return v4l2.format_of(fd, v4l2.OUTPUT_BUFFER)
-    except OSError:
-        return None
+    """What a virtual camera is written in at present; None when it cannot be asked. While it is written, newer drivers
+    tell only readers."""
+    for side in (v4l2.OUTPUT_BUFFER, v4l2.CAPTURE_BUFFER):
+        with contextlib.suppress(OSError), v4l2.opened(path) as fd:
+            return v4l2.format_of(fd, side)
+    return None
 
 
 def module_version() -> tuple[int, ...]:

@@ -212,12 +212,10 @@ def doctors_word_on_the_device() -> Finding:
 
 
 def test_the_doctor_says_who_writes_and_in_what_format():
-    sink = opened_sink()
-    sink.send(frame())
-    said = doctors_word_on_the_device()
-    sink.close()
+    with feeder(640, 480) as writer:
+        said = doctors_word_on_the_device()
     assert said.level is Level.OK
-    assert f"(pid {os.getpid()})" in said.message
+    assert f"(pid {writer.pid})" in said.message
     assert said.message.endswith("format YU12 640x480")
     with feeder(320, 240):
         said = doctors_word_on_the_device()
