@@ -88,9 +88,7 @@ class LastConvolutions(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(upsample, first, second)
         # Read off an impulse per channel, far from every edge: cell (3, 3) reaches the cells 2 to 4.
-        impulses = torch.zeros(first.in_channels, first.in_channels, 7, 7, dtype=torch.float64)
-        impulses[range(first.in_channels), range(first.in_channels), 3, 3] = 1
-        upsampled = functional.interpolate(impulses, scale_factor=2.0, mode="nearest")
+        upsampled = functional.interpolate(_impulses(first.in_channels, 7), scale_factor=2.0, mode="nearest")
         cells = functional.pixel_unshuffle(_convolved(_convolved(upsampled, first), second), 2)
         kernel = cells[:, :, 2:5, 2:5].flip(-1, -2).transpose(0, 1)
         self.composed = nn.Conv2d(first.in_channels, 4 * second.out_channels, 3, padding=1)
@@ -112,9 +110,8 @@ class FirstConvolutions(nn.Module):
     def __init__(self, first: nn.Conv2d, second: nn.Conv2d) -> None:
         super().__init__()
         self.layers = nn.Sequential(first, second)
-        impulses = torch.zeros(first.in_channels, first.in_channels, 9, 9, dtype=torch.float64)
-        impulses[range(first.in_channels), range(first.in_channels), 4, 4] = 1
-        kernel = _convolved(_convolved(impulses, first), second)[:, :, 2:7, 2:7].flip(-1, -2).transpose(0, 1)
+        answers = _convolved(_convolved(_impulses(first.in_channels, 9), first), second)
+        kernel = answers[:, :, 2:7, 2:7].flip(-1, -2).transpose(0, 1)
         self.composed = nn.Conv2d(first.in_channels, second.out_channels, 5, 2, 2)
         self.composed.weight = _parameter(kernel, first)
         assert first.bias is not None
@@ -125,6 +122,12 @@ class FirstConvolutions(nn.Module):
         """Even H and W: with stride 2 only the first row and column see the padding between the two."""
         out = torch.cat([self.layers(x[:, :, :4])[:, :, :1], self.composed(x)[:, :, 1:]], 2)
         return torch.cat([self.layers(x[..., :4])[..., :1], out[..., 1:]], 3)
+
+
+def _impulses(channels: int, side: int) -> Tensor:
+    """One in the middle of each channel in turn, [channels, channels, side, side] float64."""
+    middle = functional.pad(torch.ones(1, 1, dtype=torch.float64), [side // 2] * 4)
+    return torch.eye(channels, dtype=torch.float64)[..., None, None] * middle
 
 
 def _convolved(x: Tensor, conv: nn.Conv2d) -> Tensor:

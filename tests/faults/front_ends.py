@@ -9,7 +9,7 @@ import random
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pythonosc.udp_client
@@ -54,9 +54,7 @@ def over_http(daemon: Daemon, chance: random.Random) -> None:
 
 
 def over_websocket(daemon: Daemon, chance: random.Random) -> None:
-    address, token = _address(daemon), _token(daemon)
-    with websockets.sync.client.connect(f"{address.replace('http', 'ws')}/api/v1/ws", open_timeout=5) as ws:
-        ws.send(json.dumps({"token": token}))
+    with _websocket(daemon) as ws:
         for _ in range(chance.randrange(1, 6)):
             ws.send(json.dumps({"type": "command", "id": 1, "command": command(chance)}))
             ws.recv(timeout=5)
@@ -101,9 +99,7 @@ def panic_over_http(daemon: Daemon, osc_port: int) -> None:
 
 
 def panic_over_websocket(daemon: Daemon, osc_port: int) -> None:
-    url = f"{_address(daemon).replace('http', 'ws')}/api/v1/ws"
-    with websockets.sync.client.connect(url, open_timeout=5) as ws:
-        ws.send(json.dumps({"token": _token(daemon)}))
+    with _websocket(daemon) as ws:
         ws.send(json.dumps({"type": "command", "id": 1, "command": {"command": "mode", "mode": "panic"}}))
         while json.loads(ws.recv(timeout=5)).get("id") != 1:
             continue
@@ -124,6 +120,15 @@ PANIC = {
     "OSC": panic_over_osc,
     "the command line": panic_over_cli,
 }
+
+
+@contextlib.contextmanager
+def _websocket(daemon: Daemon) -> Iterator[websockets.sync.client.ClientConnection]:
+    """Connected, the token sent."""
+    url = f"{_address(daemon).replace('http', 'ws')}/api/v1/ws"
+    with websockets.sync.client.connect(url, open_timeout=5) as ws:
+        ws.send(json.dumps({"token": _token(daemon)}))
+        yield ws
 
 
 def _address(daemon: Daemon) -> str:

@@ -163,9 +163,9 @@ def end_host(number: int) -> Act:
 
 def second_daemon(scene: Scene) -> None:
     assert scene.daemon.process is not None
-    refused = scene.daemon.command("run", "--port", "0", check=False)
-    assert refused.returncode == ExitCode.ALREADY_RUNNING, refused
-    assert f"process {scene.daemon.process.pid}" in refused.stderr + refused.stdout
+    done = scene.daemon.command("run", "--port", "0", check=False)
+    assert done.returncode == ExitCode.ALREADY_RUNNING, done
+    assert f"process {scene.daemon.process.pid}" in done.stderr + done.stdout
 
 
 def wait(seconds: float) -> Act:
