@@ -18,6 +18,7 @@ from daemon.integration_threads import IntegrationThreads
 from daemon.settings import load
 from integrations.bank import AddStyle, EditStyle
 from pipeline.messages import Mode
+from tests.x_server import Screen
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -99,17 +100,10 @@ def folders(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def x_server():
     need("Xvfb", "xdotool")
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "320x240x24", "-nolisten", "tcp"],
-        pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(write)
-    with os.fdopen(read) as said:
-        display = f":{said.readline().strip()}"
-    yield display
-    server.terminate()
-    server.wait()
+    screen = Screen()
+    screen.start()
+    yield screen.name
+    screen.kill()
 
 
 @pytest.fixture
