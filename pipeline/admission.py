@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipeline.conditioning import TextContext
 from pipeline.errors import EngineError
+from pipeline.frame import now_ns
 from pipeline.guidance import active_form
 from pipeline.messages import GuidanceForm
 from pipeline.schedule import Schedule
@@ -102,18 +103,41 @@ class Emitted:
 
     latents: clean latents [F, C, h, w] in the dtype of the frames that came in; one that was not finite is
         all zeros and must not be shown.
-    tags: what each frame was admitted with. admission: the state that painted them.
+    tags: what each frame was admitted with. admission: the state that painted them. left_ns: when they left.
     """
 
     latents: Tensor
     tags: tuple[object, ...]
     admission: Admission
     finite: Finite
+    left_ns: int = field(default_factory=now_ns)
 
     @property
     def revision(self) -> int:
         return self.admission.revision
 
+    def emitted(self) -> Emitted:
+        """They have left: as `Leaving`."""
+        return self
+
     def valid(self) -> tuple[bool, ...]:
         """Per frame, whether it may be shown. Waits for the device: ask when the picture is downloaded."""
         return self.finite.read()
+
+
+class Leaving(Protocol):
+    """F frames on their last way out of the denoiser."""
+
+    def emitted(self) -> Emitted:
+        """Waits until they have left; raises what the denoiser raised over them."""
+        ...
+
+
+def finite_rows(latents: Tensor) -> Tensor:
+    """Whether each picture [..., C, h, w] is finite, [...] bool: a sum is finite only if each part is."""
+    return torch.isfinite(latents.sum((-3, -2, -1), dtype=torch.float32))
+
+
+def over_latents(flags: Tensor) -> Tensor:
+    """[...] → [..., 1, 1, 1]."""
+    return flags[..., None, None, None]

@@ -153,7 +153,8 @@ class Build:
         grey = np.full((frames, canvas.height, canvas.width, 3), 127, np.uint8)
         prepared = Prepared(grey, tuple(Tag(0, 0, None, 0) for _ in range(frames)))
         for _ in range(2):
-            self.runner.feed(stream, prepared, admission)
+            if (leaving := self.runner.feed(stream, prepared, admission)) is not None:
+                leaving.emitted()
         stream.batch.reset()
         self.consistency.reset()
 
@@ -173,8 +174,15 @@ class Build:
             "kind": self.engine.kind,
             "building": self.upgrade.building,
             "refused": self.upgrade.refused,
+            "lanes": self.engine.lanes,
+            "frames_behind": self._frames_behind(),
             **self.engine.info(),
         }
+
+    def _frames_behind(self) -> int:
+        """Frames that leave the denoiser between the admission of one and its own leaving."""
+        calls = self.engine.calls_to_leave(self.runner.stream.shape.steps)
+        return (calls - 1 + self.engine.lanes - 1) * self.config.frame_buffer_size
 
     def report(self) -> dict[str, Any]:
         """Counts since the start, and how long the denoiser has been busy with the present call (seconds)."""

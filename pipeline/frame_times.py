@@ -22,10 +22,9 @@ class FrameTimes:
         self._published: deque[tuple[int, float]] = deque(maxlen=_SAMPLES)
         self._skipped: deque[int] = deque(maxlen=_SAMPLES)
 
-    def denoised(self, began_ns: int, frames: int) -> None:
-        """`frames` of them went into one call that began then and ended now."""
-        now = now_ns()
-        self._denoised.extend([(now, (now - began_ns) / 1e6 / frames)] * frames)
+    def denoised(self, took_ns: int, frames: int) -> None:
+        """`frames` of them went through one call that took so long (its share, where several calls run at a time)."""
+        self._denoised.extend([(now_ns(), took_ns / 1e6 / frames)] * frames)
 
     def published(self, took_ns: int, frames: int) -> None:
         """`frames` were decoded, enlarged and written in so long, waiting apart."""

@@ -62,9 +62,12 @@ class StageTimes:
 
     def since(self, stage: str, began_ns: int) -> int:
         """Count a run of `stage` that began at `began_ns` (`now_ns`); returns the time now, ns."""
-        now = now_ns()
-        self._stages[stage].add((now - began_ns) / 1e6)
-        return now
+        return self.between(stage, began_ns, now_ns())
+
+    def between(self, stage: str, began_ns: int, ended_ns: int) -> int:
+        """Count a run of `stage`; returns when it ended."""
+        self._stages[stage].add((ended_ns - began_ns) / 1e6)
+        return ended_ns
 
     def facts(self) -> dict[str, dict[str, float | None]]:
         """{"decode": {"p50": 3.1, "p99": 4.0}, …} in milliseconds; None before the first run."""

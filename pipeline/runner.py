@@ -1,8 +1,8 @@
 """The one loop that orders the stages, on three threads so that the model is the only bottleneck.
 
 prepare:  newest camera frames → similarity filter → handed over, one deep, newest wins
-denoise:  encode → stream batch → decode; waits for nothing but frames
-publish:  device → host, steadied, padding cut off, enlarged to the output's size, written into shared memory
+denoise:  encode → stream batch, or a lane (`pipeline.lanes`); waits for nothing but frames
+publish:  decode, device → host, steadied, padding cut off, enlarged to the output's size, written into shared memory
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.admission import Admission, Emitted
+from pipeline.admission import Admission, Leaving
 from pipeline.carried_paint import CarriedPaint
 from pipeline.configs import EngineConfig
 from pipeline.content_guard import ContentGuard
@@ -48,6 +48,15 @@ class Counts:
     frames_out: int = 0
     invalid: int = 0  # NaN or Inf: dropped, never shown
     last_call_ns: int = field(default_factory=now_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """What a call gave, when it began, and how many were worked on at a time."""
+
+    leaving: Leaving
+    began_ns: int
+    lanes: int
 
 
 class Runner:
@@ -84,7 +93,7 @@ class Runner:
         self._between: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._pending: Handoff[Prepared] = Handoff()
         self._last: tuple[Stream, Prepared, Admission] | None = None  # fed last, by the denoiser
-        self._finished: queue.Queue[Emitted | None] = queue.Queue(maxsize=1)
+        self._finished: queue.Queue[_Finished | None] = queue.Queue(maxsize=1)
         self._threads_of_unet = torch.get_num_threads()
         self._halt = threading.Event()
         self.working = threading.Event()  # cleared while nothing is wanted (bypass, freeze, panic)
@@ -138,11 +147,11 @@ class Runner:
         For warm-up and benchmarks; not while the stages run.
         """
         admission, _ = self._admissions.at(now_ns())
-        emitted = self.feed(self._stream, prepared, admission)
-        return None if emitted is None else self._engine.decode_async(emitted.latents).result()
+        leaving = self.feed(self._stream, prepared, admission)
+        return None if leaving is None else self._engine.decode_async(leaving.emitted().latents).result()
 
-    def feed(self, stream: Stream, prepared: Prepared, admission: Admission) -> Emitted | None:
-        """Encode and one call of the stream batch."""
+    def feed(self, stream: Stream, prepared: Prepared, admission: Admission) -> Leaving | None:
+        """Encode and one step of the engine."""
         self._last = stream, prepared, admission
         tags = tuple(tag._replace(revision=admission.revision) for tag in prepared.tags)
         if self._config.pictures and self._carried.amount > 0:
@@ -185,7 +194,7 @@ class Runner:
             if tags is None:
                 # The camera stands still: let what is in flight out, and let a new prompt be seen.
                 if last is not None and (undrained > 0 or morphing or present != admitted):
-                    undrained = stream.shape.steps if present != admitted else undrained - 1
+                    undrained = self._calls_to_leave(stream) if present != admitted else undrained - 1
                     admitted = present
                     self._pending.offer(last)
                 continue
@@ -196,17 +205,20 @@ class Runner:
                 pixels,
                 state_changed=present != admitted,
                 morphing=morphing,
-                in_flight_calls=stream.shape.steps,
+                in_flight_calls=self._calls_to_leave(stream),
             )
             if not decision.process:
                 self.counts.skipped += self._frames
                 self.frame_times.skipped(self._frames)
                 continue
-            admitted, undrained = present, stream.shape.steps - 1
+            admitted, undrained = present, self._calls_to_leave(stream) - 1
             last = Prepared(pixels, tags, self._on_canvas_of(stream, turn))
             self._pending.offer(last)
             self.times.since("prepare", began)
             turn = (turn + 1) % _STAGING
+
+    def _calls_to_leave(self, stream: Stream) -> int:
+        return self._engine.calls_to_leave(stream.shape.steps)
 
     def _on_canvas_of(self, stream: Stream, turn: int) -> Pictures | None:
         """The frames of this place on the stream's canvas, where that is smaller than the camera's."""
@@ -236,6 +248,8 @@ class Runner:
     def _denoise(self) -> None:
         torch.set_num_threads(self._threads_of_unet)
         while not self._halt.is_set():
+            if not self._engine.ready(STALL_S):
+                continue  # the newest frame is the one to take when there is room for it
             prepared = self._pending.take(STALL_S)
             while not self._between.empty():
                 self._between.get()()
@@ -245,19 +259,17 @@ class Runner:
             self.newest = prepared
             began = self.times.since("wait", prepared.ready_ns)
             admission, _ = self._admissions.at(began)
-            emitted = self.feed(self._stream, prepared, admission)
-            self.frame_times.denoised(began, self._frames)
+            leaving = self.feed(self._stream, prepared, admission)
             self.counts.calls += 1
-            self.times.since("denoise", began)
-            if emitted is not None:
-                self._hand_over(emitted)
+            if leaving is not None:
+                self._hand_over(_Finished(leaving, began, self._engine.lanes))
             self.counts.last_call_ns = now_ns()
         self._finished.put(None)
 
-    def _hand_over(self, emitted: Emitted) -> None:
+    def _hand_over(self, finished: _Finished) -> None:
         while not self._halt.is_set():
             try:
-                self._finished.put(emitted, timeout=STALL_S)
+                self._finished.put(finished, timeout=STALL_S)
             except queue.Full:
                 continue
             return
@@ -266,7 +278,10 @@ class Runner:
 
     def _publish(self) -> None:
         torch.set_num_threads(1)  # this thread's own: the others keep theirs
-        while (emitted := self._finished.get()) is not None:
+        while (finished := self._finished.get()) is not None:
+            emitted = finished.leaving.emitted()
+            self.frame_times.denoised((emitted.left_ns - finished.began_ns) // finished.lanes, self._frames)
+            self.times.between("denoise", finished.began_ns, emitted.left_ns)
             began = now_ns()
             images = self._engine.decode_async(emitted.latents).result().numpy()
             valid = emitted.valid()

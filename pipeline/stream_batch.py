@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pipeline.admission import Admission, Emitted, Finite, Predict, Start
+from pipeline.admission import Admission, Emitted, Finite, Predict, Start, finite_rows, over_latents
 from pipeline.conditioning import TextContext
 from pipeline.errors import EngineError
 from pipeline.guidance import guided_noise, residual_noise
@@ -148,9 +148,9 @@ class StreamBatch:
         c = state.coefficients
 
         # 1. The new frames take slot 0. One that is not finite goes on as zeros: no row ever holds a NaN.
-        finite = _finite_rows(latents)
+        finite = finite_rows(latents)
         state.finite[0].copy_(finite)
-        state.estimate[0].copy_(torch.where(_over_latents(finite), latents, 0.0))
+        state.estimate[0].copy_(torch.where(over_latents(finite), latents, 0.0))
         torch.mul(state.estimate[0], c.own[0], out=state.clean[0])
 
         # 2. x_k = a_k x̂_{k−1} + b_k N_k, with x̂_{−1} = z
@@ -166,8 +166,8 @@ class StreamBatch:
                 denoised[k].copy_(state.clean[k])
 
         # 4. Emit x̂_{T−1}, and every other frame moves on
-        finite = _finite_rows(denoised.to(latents.dtype)) & state.finite
-        denoised = torch.where(_over_latents(finite), denoised, 0.0)
+        finite = finite_rows(denoised.to(latents.dtype)) & state.finite
+        denoised = torch.where(over_latents(finite), denoised, 0.0)
         state.shift(denoised, finite)
         return denoised[-1].to(latents.dtype), finite[-1]
 
@@ -361,13 +361,3 @@ def _same(left: tuple[tuple[Admission, bool], ...], right: tuple[tuple[Admission
     return len(left) == len(right) and all(
         p[0] is q[0] and p[1] == q[1] for p, q in zip(left, right, strict=True)
     )
-
-
-def _finite_rows(latents: Tensor) -> Tensor:
-    """Whether each picture [..., C, h, w] is finite, [...] bool: a sum is finite only if each part is."""
-    return torch.isfinite(latents.sum((-3, -2, -1), dtype=torch.float32))
-
-
-def _over_latents(flags: Tensor) -> Tensor:
-    """[...] → [..., 1, 1, 1]."""
-    return flags[..., None, None, None]

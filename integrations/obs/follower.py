@@ -232,9 +232,10 @@ class Follower(Part):
     def _morph_s(self, transition: Transition, elapsed_s: float) -> float:
         if transition.follow != "along":
             return 0.0
-        fps = self._control.status().get("metrics", {}).get("fps_engine") or 0.0
-        steps = len(self._control.state.t_index_list)
-        return morph_seconds(transition.seconds, elapsed_s, steps, fps)
+        status = self._control.status()
+        fps = status.get("metrics", {}).get("fps_engine") or 0.0
+        frames_behind = status.get("engine", {}).get("frames_behind") or 0
+        return morph_seconds(transition.seconds, elapsed_s, frames_behind, fps)
 
     # ------------------------------------------------------------ looks
 

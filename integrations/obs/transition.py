@@ -93,10 +93,10 @@ def pace_interval(frame_s: float) -> float:
     return max(0.05, 3 * frame_s)
 
 
-def morph_seconds(seconds: float, elapsed_s: float, steps: int, fps: float) -> float:
+def morph_seconds(seconds: float, elapsed_s: float, frames_behind: int, fps: float) -> float:
     """How long the prompt morphs so that it arrives with the picture of a transition of `seconds`.
 
-    What is admitted now leaves the stream batch steps − 1 painted frames later: the morph ends as much earlier.
+    What is admitted now leaves the denoiser so many painted frames later: the morph ends as much earlier.
     """
-    in_flight = (steps - 1) / fps if fps > 0 else 0.0
+    in_flight = frames_behind / fps if fps > 0 else 0.0
     return max(0.0, seconds - elapsed_s - in_flight)

@@ -43,11 +43,13 @@ built-in model), and far below a wrong weight, layout or colour order (over 30 %
 
 
 @torch.inference_mode()
-def distance(reference: Engine, other: Engine, pictures: Pictures, admission: Admission) -> Distance:
+def distance(
+    reference: Engine, other: Engine, pictures: Pictures, admission: Admission, rows: int | None = None
+) -> Distance:
     """Of `other` from `reference` on F frames [F, H, W, 3] admitted under one state, at every step of its schedule.
 
-    Guidance and the schedule are the denoiser's own and the same for both; each UNet call has the T·F rows of a call
-    without negative rows.
+    Guidance and the schedule are the denoiser's own and the same for both. rows: of a UNet call, as `other` has them
+    compiled; None: T·F, those of a stream batch without negative rows.
     """
     schedule, steps, frames = admission.schedule, admission.schedule.steps, pictures.shape[0]
     z = reference.encode(pictures).clone()
@@ -58,8 +60,7 @@ def distance(reference: Engine, other: Engine, pictures: Pictures, admission: Ad
     b = torch.tensor(schedule.b, device=z.device).repeat_interleave(frames).view(column)
     x = a * z.repeat(steps, 1, 1, 1) + b * noise.repeat_interleave(frames, 0)
     tau = torch.tensor(schedule.timesteps, device=z.device).repeat_interleave(frames)
-    context = TextContext.stack([admission.context] * (steps * frames)).expand(steps * frames)
-    outputs = [engine.predict(x, tau, context).float().clone() for engine in (reference, other)]
+    outputs = [_predicted(engine, x, tau, admission.context, rows or len(x)) for engine in (reference, other)]
     painted = [
         engine.decode(
             clean_from(epsilon_from(out, x, a, b, reference.model.prediction_type), x, a, b)[-frames:]
@@ -67,6 +68,17 @@ def distance(reference: Engine, other: Engine, pictures: Pictures, admission: Ad
         for engine, out in zip((reference, other), outputs, strict=True)
     ]
     return Distance(latents, relative(outputs[1], outputs[0]), _mean_difference(painted[1], painted[0]))
+
+
+def _predicted(engine: Engine, x: Tensor, tau: Tensor, context: TextContext, rows: int) -> Tensor:
+    """Of all rows of `x`, in calls of exactly `rows`: the last ones once more where the last call is not full."""
+    calls = [range(first, first + rows) for first in range(0, len(x), rows)]
+    of_call = [[min(i, len(x) - 1) for i in call] for call in calls]
+    out = [
+        engine.predict(x[of], tau[of], TextContext.stack([context] * rows).expand(rows)).float().clone()
+        for of in of_call
+    ]
+    return torch.cat(out)[: len(x)]
 
 
 def relative(got: Tensor, expected: Tensor) -> float:

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.admission import Admission, Emitted
+from pipeline.admission import Admission, Leaving
 from pipeline.conditioning import TextContext
 from pipeline.engine.eager import EagerEngine
+from pipeline.engine.engine import StreamBatched
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pending, Pictures, ReadyPictures
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.stream_shape import StreamShape
 
 
-class CompiledEngine:
+class CompiledEngine(StreamBatched):
     """`Parts` for one canvas behind the interface of an engine; nothing here waits for a compiler.
 
     pictures: (F, H, W, 3) that the parts were compiled for. on_missing(rows): a UNet call of so many rows was asked
@@ -63,7 +64,8 @@ class CompiledEngine:
         return self.parts.encode(as_tensor(pictures))
 
     @torch.inference_mode()
-    def predict(self, x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
+    def predict(self, x: Tensor, timesteps: Tensor, context: TextContext, *, lane: int = 0) -> Tensor:
+        """As `Engine.predict`. lane: as in `Parts.unet`."""
         rows = x.shape[0]
         fits = tuple(x.shape[1:]) == self._latents[1:]
         if not fits or rows not in self.parts.rows():
@@ -76,11 +78,11 @@ class CompiledEngine:
         kv = self.model.unet.project_text(context.embeds) if context.kv is None else context.kv
         if context.rows != rows:
             kv = tuple((k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in kv)
-        return self.parts.unet(x.float(), self.model.unet.waves(timesteps), kv).to(x.dtype)
+        return self.parts.unet(x.float(), self.model.unet.waves(timesteps), kv, lane).to(x.dtype)
 
     def step(
         self, batch: StreamBatch, latents: Tensor, admission: Admission, tags: Sequence[object]
-    ) -> Emitted | None:
+    ) -> Leaving | None:
         return batch.step(latents, admission, tags)
 
     def decode(self, latents: Tensor) -> Tensor:

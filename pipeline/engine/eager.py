@@ -11,6 +11,7 @@ from torch import Tensor
 from pipeline.admission import Admission, Emitted
 from pipeline.conditioning import TextContext
 from pipeline.engine.denormals import flushed
+from pipeline.engine.engine import StreamBatched
 from pipeline.engine.pictures import Pending, PendingPictures, PictureBuffer, Pictures
 from pipeline.models.model import Model
 from pipeline.stream_shape import StreamShape
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.stream_batch import StreamBatch
 
 
-class EagerEngine:
+class EagerEngine(StreamBatched):
     """Encode, predict and decode with one `Model`, on its device and in its dtype."""
 
     kind = "eager"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from pipeline.admission import Admission, Emitted
+from pipeline.admission import Admission, Leaving
 from pipeline.conditioning import TextContext
 from pipeline.engine.pictures import Pending, Pictures
 from pipeline.models.model import Model
@@ -57,8 +57,21 @@ class Engine(Protocol):
 
     def step(
         self, batch: StreamBatch, latents: Tensor, admission: Admission, tags: Sequence[object]
-    ) -> Emitted | None:
+    ) -> Leaving | None:
         """`batch.step` with this engine: one call of the denoiser. The batch's `predict` must lead here."""
+        ...
+
+    @property
+    def lanes(self) -> int:
+        """Calls of `step` that are worked on at a time; they leave in the order in which they came."""
+        ...
+
+    def calls_to_leave(self, steps: int) -> int:
+        """Of T steps: with which call of `step`, its own being the first, a frame leaves."""
+        ...
+
+    def ready(self, timeout_s: float) -> bool:
+        """Whether a call of `step` would begin at once; waits so long for it. A frame is best chosen when it is."""
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -80,3 +93,17 @@ class Engine(Protocol):
     def close(self) -> None:
         """Gives back what garbage collection would not."""
         ...
+
+
+class StreamBatched:
+    """What engines that run the stream batch have in common: one call at a time, the T-th of which emits a frame."""
+
+    @property
+    def lanes(self) -> int:
+        return 1
+
+    def calls_to_leave(self, steps: int) -> int:
+        return steps
+
+    def ready(self, timeout_s: float) -> bool:
+        return True

@@ -71,7 +71,7 @@ class Transfers(Protocol):
         ...
 
 
-class GraphEngine:
+class GraphEngine(StreamBatched):
     """One canvas and F frames. `encode`, `predict`, `step`: one thread; `decode_async`: another one."""
 
     def __init__(

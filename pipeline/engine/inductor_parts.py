@@ -73,5 +73,5 @@ def inductor_parts(job: Job, folder: Path) -> NetworkParts:
 
     large = (folder / "large").read_text("utf-8") == "1"
     return NetworkParts(
-        network("encode"), network("decode"), lambda rows: network(f"unet_{rows}"), large=large
+        network("encode"), network("decode"), lambda rows: [network(f"unet_{rows}")], large=large
     )

@@ -90,6 +90,12 @@ class Job:
         pairs = tuple((str(name), float(weight)) for name, weight in values["weights"])
         return Job(**{**values, "weights": pairs, "rows": tuple(values["rows"])})
 
+    def one_step(self) -> Job:
+        """The same for an engine whose UNet calls are one step of F frames, with or without negative rows."""
+        base = self.steps * self.frames
+        rows = dict.fromkeys(self.frames * (1 + (rows > base)) for rows in self.rows)
+        return replace(self, steps=1, rows=tuple(rows))
+
     @property
     def every_rows(self) -> tuple[int, ...]:
         return rows_of(self.steps, self.frames)

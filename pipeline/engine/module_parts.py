@@ -37,7 +37,7 @@ class ModuleParts:
         out: Tensor = self._encode(pictures)
         return out
 
-    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
+    def unet(self, x: Tensor, waves: Tensor, kv: KV, lane: int = 0) -> Tensor:
         nhwc = x.to(dtype=self._dtype, memory_format=torch.channels_last)
         out: Tensor = self._unet(nhwc, waves, *flat(kv))
         return out

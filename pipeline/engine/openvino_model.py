@@ -16,18 +16,29 @@ from pipeline.engine.parts import DecodePart, EncodePart, UNetPart, example
 from pipeline.models.model import Model
 
 PRECISION: Final = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+MOST_LANES: Final = 2
 LARGE: Final = 300e6  # weights: above it every compiled number of rows costs gigabytes
 
 
-def settings_of(job: Job, threads: int, cache: Path) -> dict[str, Any]:
-    """Of one compiled part: one request at a time on so many threads, in the eager engine's precision.
+def lanes_of(job: Job) -> int:
+    """Frames at a time: two keep every core busy that is not needed elsewhere, and more would each take longer."""
+    return min(MOST_LANES, job.threads)
 
-    One stream of N threads without spinning: oneTBB's workers sleep where OpenMP's burn the core they wait on.
+
+def threads_of(job: Job) -> int:
+    """Of one call of one network."""
+    return job.threads // lanes_of(job)
+
+
+def settings_of(job: Job, cache: Path, *, lanes: int = 1) -> dict[str, Any]:
+    """Of one compiled part: so many requests at a time, in the eager engine's precision.
+
+    Without spinning: oneTBB's workers sleep where OpenMP's burn the core they wait on.
     """
     return {
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": lanes,
+        "INFERENCE_NUM_THREADS": lanes * threads_of(job),
         "INFERENCE_PRECISION_HINT": PRECISION[job.dtype],
         "ENABLE_CPU_PINNING": False,  # the system moves threads away from a busy camera
         "CPU_DENORMALS_OPTIMIZATION": True,

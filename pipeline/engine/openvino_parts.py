@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engine.job import Job
-from pipeline.engine.openvino_model import is_large, settings_of, unet_of
+from pipeline.engine.openvino_model import is_large, lanes_of, settings_of, unet_of
 from pipeline.engine.openvino_quiet import openvino
 from pipeline.engine.parts import NetworkParts
 
@@ -19,23 +19,24 @@ _ROTATING: Final = 3
 
 def openvino_parts(job: Job, folder: Path) -> NetworkParts:
     """Compiled networks from the cache in `folder`; what is not there yet is compiled on the calling thread."""
-    core = openvino().Core()
+    core, cache, lanes = openvino().Core(), folder / "compiled", lanes_of(job)
 
-    def request(network: Any, threads: int, out: tuple[int, ...], dtype: torch.dtype) -> _Request:
-        compiled = core.compile_model(network, "CPU", settings_of(job, threads, folder / "compiled"))
-        return _Request(compiled, out, dtype)
+    def request(network: Any, out: tuple[int, ...], dtype: torch.dtype) -> _Request:
+        return _Request(core.compile_model(network, "CPU", settings_of(job, cache)), out, dtype)
 
     encoder, decoder = (core.read_model(folder / f"{name}.xml") for name in ("encode", "decode"))
     latents = tuple(int(n) for n in decoder.inputs[0].shape)
     pictures = (job.frames, job.height, job.width, 3)
 
-    def unet_for(rows: int) -> _Request:
-        shape = (rows, *latents[1:])
-        return request(unet_of(core, folder, rows), job.threads, shape, torch.float32)
+    def unet_for(rows: int) -> list[_Request]:
+        """With weights that all lanes share."""
+        settings = settings_of(job, cache, lanes=lanes)
+        compiled = core.compile_model(unet_of(core, folder, rows), "CPU", settings)
+        return [_Request(compiled, (rows, *latents[1:]), torch.float32) for _ in range(lanes)]
 
     return NetworkParts(
-        request(encoder, job.threads, latents, torch.float32),
-        request(decoder, max(1, job.threads // 2), pictures, torch.uint8),
+        request(encoder, latents, torch.float32),
+        request(decoder, pictures, torch.uint8),
         unet_for,
         large=is_large(folder),
     )

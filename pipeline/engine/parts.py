@@ -68,8 +68,8 @@ class Parts(Protocol):
 
     def encode(self, pictures: Tensor) -> Tensor: ...
 
-    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
-        """kv: of as many rows as x."""
+    def unet(self, x: Tensor, waves: Tensor, kv: KV, lane: int = 0) -> Tensor:
+        """kv: of as many rows as x. lane: which of the calls that may run at a time; its result is its own."""
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -86,14 +86,14 @@ Network = Callable[[Sequence[Tensor]], Tensor]
 
 
 class NetworkParts:
-    """`Parts` from compiled networks, one a part and number of rows. unet_for(rows): the network of one number."""
+    """`Parts` from compiled networks. unet_for(rows): that of one number of rows, once for every lane."""
 
     def __init__(
-        self, encode: Network, decode: Network, unet_for: Callable[[int], Network], *, large: bool
+        self, encode: Network, decode: Network, unet_for: Callable[[int], Sequence[Network]], *, large: bool
     ) -> None:
         self.large = large
         self._encode, self._decode, self._unet_for = encode, decode, unet_for
-        self._unets: dict[int, Network] = {}
+        self._unets: dict[int, Sequence[Network]] = {}
 
     def rows(self) -> frozenset[int]:
         return frozenset(self._unets)
@@ -104,8 +104,8 @@ class NetworkParts:
     def encode(self, pictures: Tensor) -> Tensor:
         return self._encode([pictures])
 
-    def unet(self, x: Tensor, waves: Tensor, kv: KV) -> Tensor:
-        return self._unets[x.shape[0]]([x, waves, *flat(kv)])
+    def unet(self, x: Tensor, waves: Tensor, kv: KV, lane: int = 0) -> Tensor:
+        return self._unets[x.shape[0]][lane]([x, waves, *flat(kv)])
 
     def decode(self, latents: Tensor) -> Tensor:
         return self._decode([latents])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pipeline.admission import Admission, Emitted
+from pipeline.admission import Admission, Leaving
 from pipeline.conditioning import TextContext
 from pipeline.engine.engine import Engine
 from pipeline.engine.pictures import Pending, Pictures
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class EngineSwitch:
-    """An `Engine` that is one of several. Latents in flight are the stream batch's and stay where they are.
+    """An `Engine` that is one of several. Latents in flight are the stream batch's and stay where they are, unless an
+    engine with lanes takes over (`pipeline.engine.lane_engine`).
 
     `swap` is for the denoiser's thread, between two calls of `step`. The thread that decodes takes whichever engine
     is there when a frame comes: latents mean the same to all.
@@ -62,8 +63,18 @@ class EngineSwitch:
 
     def step(
         self, batch: StreamBatch, latents: Tensor, admission: Admission, tags: Sequence[object]
-    ) -> Emitted | None:
+    ) -> Leaving | None:
         return self.present.step(batch, latents, admission, tags)
+
+    @property
+    def lanes(self) -> int:
+        return self.present.lanes
+
+    def calls_to_leave(self, steps: int) -> int:
+        return self.present.calls_to_leave(steps)
+
+    def ready(self, timeout_s: float) -> bool:
+        return self.present.ready(timeout_s)
 
     def decode(self, latents: Tensor) -> Tensor:
         return self.present.decode(latents)

@@ -76,7 +76,7 @@ def tensorrt_parts(job: Job, folder: Path) -> NetworkParts:
     return NetworkParts(
         network("encode", ["pictures"]),
         network("decode", ["latents"]),
-        lambda rows: network(f"unet_{rows}"),
+        lambda rows: [network(f"unet_{rows}")],
         large=large,
     )
 

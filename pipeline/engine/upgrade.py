@@ -138,9 +138,9 @@ class Upgrade:
                 if not self._serves(job):
                     self.refused = {}
                     for kind in self.kinds:
-                        self._try(replace(job, kind=kind))
-                self._extend(job, missing | frozenset(job.rows))
-                self._extend(job, frozenset(job.every_rows), ahead=True)
+                        self._try(_job_for(kind, job))
+                self._extend(job, missing)
+                self._extend(job, ahead=True)
             except BuildStoppedError:
                 continue
             finally:
@@ -189,7 +189,7 @@ class Upgrade:
             self._next_live()  # without a camera this takes as long as it likes
             with place.trial() if risky else place.no_trial():
                 engine = module.load(job, place.folder, EagerEngine(self.eager.model))
-                found = self._compared(engine)
+                found = self._compared(engine, job.rows[0])
         except BuildStoppedError:
             raise
         except BuildError as error:
@@ -220,13 +220,13 @@ class Upgrade:
         place.touch()
         prune(job.kind, place.folder, self.cache)
 
-    def _compared(self, engine: Engine) -> agreement.Distance:
-        """The greatest distance from the eager engine over a few live frames."""
+    def _compared(self, engine: Engine, rows: int) -> agreement.Distance:
+        """The greatest distance from the eager engine over a few live frames, in UNet calls of so many rows."""
         reference = EagerEngine(self.eager.model)
         weights = reference.model.loras.weights_key
         found = agreement.Distance(0.0, 0.0, 0.0)
         for _ in range(LIVE_FRAMES):
-            found = found.worst(agreement.distance(reference, engine, *self._next_live()))
+            found = found.worst(agreement.distance(reference, engine, *self._next_live(), rows))
         if reference.model.loras.weights_key != weights:
             raise BuildStoppedError  # compared with two models: the newer one has been asked for
         return found
@@ -270,13 +270,14 @@ class Upgrade:
             self.settled.clear()
             self._change.notify_all()
 
-    def _extend(self, job: Job, rows: frozenset[int], *, ahead: bool = False) -> None:
-        """More compiled numbers of rows for the engine that paints; ahead: before they are needed."""
+    def _extend(self, job: Job, missing: frozenset[int] = frozenset(), *, ahead: bool = False) -> None:
+        """What the engine that paints lacks of `job` and of `missing` rows; ahead: all that `job` could ever need."""
         painting = self._painting
         if painting is None or not isinstance(painting.engine, Extensible):
             return
         engine: Extensible = painting.engine
-        lacking = sorted(rows - engine.parts.rows())
+        job = _job_for(painting.job.kind, job)
+        lacking = sorted({*(job.every_rows if ahead else job.rows), *missing} - engine.parts.rows())
         if not lacking or (ahead and engine.parts.large):
             return
         self.building = painting.job.kind
@@ -295,3 +296,9 @@ class Upgrade:
             self._said.add(text)
             data = {"engine": kind, "reason": reason}
             self.tell(level, f"{text}; {self.switch.kind} goes on painting", data)
+
+
+def _job_for(kind: str, job: Job) -> Job:
+    """`job` as this kind carries it out."""
+    one_step = getattr(kind_of(kind), "ONE_STEP", False)
+    return replace(job.one_step() if one_step else job, kind=kind)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from pipeline.admission import Leaving
 from pipeline.build import Build, Say, build, cores
 from pipeline.configs import EngineConfig
 from pipeline.engine.pictures import Pending
@@ -45,7 +47,7 @@ class Timing:
 
 
 class Alone:
-    """Every core (unless `config.threads` says otherwise) works on one operation at a time.
+    """Every core (unless `config.threads` says otherwise) works on one operation at a time, or on one frame each.
 
     `change` and `run` are not for while the stages of `build.runner` run.
     """
@@ -67,6 +69,7 @@ class Alone:
         self.pictures = [random.integers(0, 256, shape, np.uint8) for _ in range(PICTURES)]
         self.interval_s = 0.01  # of a frame, as last measured
         self._number = 0
+        self._leaving: deque[Leaving] = deque()
         self._pending: Pending | None = None
         self.turn()  # what the fast engine is compared on
         self.settled = self.build.settle(BUILD_S)
@@ -75,6 +78,7 @@ class Alone:
         """Another number of steps, another guidance: waits until the engine that would paint in the end paints."""
         self.state = state
         self.build.apply(state)
+        self._leaving.clear()
         self._pending = None
         self.turn()
         self.settled = self.build.upgrade.settled.wait(BUILD_S)
@@ -85,10 +89,12 @@ class Alone:
         tags = tuple(Tag(self._number, 0, None, 0) for _ in range(frames))
         prepared = Prepared(self.pictures[self._number % PICTURES], tags)
         runner = self.build.runner
-        emitted = runner.feed(runner.stream, prepared, self.build.admissions.at(now_ns())[0])
+        leaving = runner.feed(runner.stream, prepared, self.build.admissions.at(now_ns())[0])
         before, self._pending = self._pending, None
-        if emitted is not None:
-            self._pending = self.build.engine.decode_async(emitted.latents)
+        if leaving is not None:
+            self._leaving.append(leaving)
+        if len(self._leaving) >= self.build.engine.lanes:
+            self._pending = self.build.engine.decode_async(self._leaving.popleft().emitted().latents)
         if before is not None:
             before.result()
         self._number += 1
@@ -96,7 +102,7 @@ class Alone:
     def run(self, seconds: float, least: int = 3) -> Timing:
         """Calls for so long, at least so many; the pipeline is filled first."""
         torch.set_num_threads(self.threads)
-        for _ in range(self.build.runner.stream.shape.steps + 1):
+        for _ in range(self.build.runner.stream.shape.steps + self.build.engine.lanes):
             self.turn()
         frames = self.config.frame_buffer_size
         ms: list[float] = []

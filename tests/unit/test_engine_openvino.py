@@ -12,15 +12,20 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner, TextContext
 from pipeline.engine.agreement import relative
 from pipeline.engine.build_process import BuildError, build_in_process
-from pipeline.engine.compiled import CompiledEngine
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.job import Job
 from pipeline.engine.kinds import openvino as kind
+from pipeline.engine.lane_engine import LaneEngine
 from pipeline.models.load import load_model
 from pipeline.models.model import Model
+from pipeline.noise import noise_for
+from pipeline.schedule import Schedule
+from pipeline.sequential import denoise
+from pipeline.stream_batch import StreamBatch
 
 pytest.importorskip("openvino", reason="OpenVINO has no wheel for this machine")
 
@@ -48,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(model: Model, folder: Path) -> CompiledEngine:
+def engine(model: Model, folder: Path) -> LaneEngine:
     return kind.load(JOB, folder, EagerEngine(model))
 
 
@@ -134,6 +139,69 @@ def test_results_outlive_the_next_two_calls(engine, eager):
     held = [engine.encode(frame) for frame in frames]
     for z, frame in zip(held, frames, strict=True):
         assert relative(z, eager.encode(frame)) < 1e-3
+
+
+def states_for(model: Model, form: str, prompts: tuple[str, ...], steps: int = 2) -> list[Admission]:
+    conditioner = TextConditioner(model)
+    schedule = Schedule.of(model.alphas_cumprod, (20, 32, 40, 46)[-steps:], 0.5)
+    latents = (model.latent_channels, HEIGHT // 8, WIDTH // 8)
+    return [
+        Admission(
+            context=conditioner.encode(prompt), negative=conditioner.encode("photo"), guidance=form,
+            guidance_scale=1.4, delta=0.9, schedule=schedule, noise=noise_for(n, steps, *latents), revision=n,
+        )  # fmt: skip
+        for n, prompt in enumerate(prompts)
+    ]
+
+
+@pytest.mark.parametrize("form", ["none", "self", "onetime", "full"])
+def test_frames_on_two_lanes_are_what_eager_paints_and_leave_in_order(model, folder, eager, form):
+    engine = kind.load(replace(JOB, threads=2, rows=(1, 2)), folder, EagerEngine(model))
+    assert (engine.lanes, engine.calls_to_leave(4)) == (2, 1)
+    states = states_for(model, form, ("anime", "oil painting", "comic book", "anime", "pixel art"))
+    batch = StreamBatch(engine.predict, steps=2, prediction_type=model.prediction_type)
+    frames = [pictures() for _ in states]
+    leaving = []
+    for n, (frame, state) in enumerate(zip(frames, states, strict=True)):
+        z = engine.encode(frame)
+        leaving.append(engine.step(batch, z, state, [n]))
+        z.fill_(float("nan"))  # as the encoder does while a lane still works: other numbers in the same memory
+    for n, (frame, state) in enumerate(zip(frames, states, strict=True)):
+        emitted = leaving[n].emitted()
+        assert (emitted.tags, emitted.revision, emitted.valid()) == ((n,), n, (True,))
+        expected = denoise(eager.predict, eager.encode(frame), state, prediction_type=model.prediction_type)
+        assert relative(emitted.latents, expected) < 5e-3
+    assert engine.kind == "openvino"
+    engine.close()
+
+
+def test_frames_that_the_stream_batch_still_holds_are_given_up(model, folder, eager):
+    engine = kind.load(replace(JOB, rows=(1,)), folder, EagerEngine(model))
+    (state,) = states_for(model, "none", ("anime",))
+    batch = StreamBatch(eager.predict, steps=2, prediction_type=model.prediction_type)
+    assert eager.step(batch, eager.encode(pictures()), state, [0]) is None
+    emitted = engine.step(batch, engine.encode(pictures()), state, [1]).emitted()
+    engine.close()
+    assert emitted.tags == (1,)
+    assert batch.in_flight == 0
+    assert eager.step(batch, eager.encode(pictures()), state, [2]) is None  # eager begins afresh
+
+
+def test_immediate_takes_the_newest_state_of_as_many_steps(model, folder):
+    engine = kind.load(replace(JOB, rows=(1,)), folder, EagerEngine(model))
+    old, new = states_for(model, "none", ("anime", "oil painting"))
+    batch = StreamBatch(engine.predict, steps=2, prompt_switch="immediate")
+    z = engine.encode(pictures())
+    passages = [engine.step(batch, z, state, [0]) for state in (old, new)]
+    assert passages[0].newest is not None
+    assert passages[0].newest() is new
+    other = StreamBatch(engine.predict, steps=1, prompt_switch="immediate")
+    passages.append(engine.step(other, z, states_for(model, "none", ("anime",), steps=1)[0], [0]))
+    assert passages[1].newest is not None
+    assert passages[1].newest() is new, "a state of another number of steps is none for it"
+    for each in passages:
+        assert each.emitted().valid() == (True,)
+    engine.close()
 
 
 def test_nothing_of_it_opens_a_connection_or_forks(folder):

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from pipeline.admission import Admission, Emitted
 from pipeline.conditioning import TextContext
+from pipeline.engine.engine import StreamBatched
 from pipeline.engine.pictures import PendingPictures
 from pipeline.engine.switch import EngineSwitch
 from pipeline.stream_batch import StreamBatch
 from tests.unit.tiny_denoiser import FORMS, LISTS, TinyUNet, admission, assert_alike, buffers_of
 
 
-class Painter:
+class Painter(StreamBatched):
     """An engine around the tiny UNet; it counts its calls."""
 
     device, dtype, follows_weights = torch.device("cpu"), torch.float32, True

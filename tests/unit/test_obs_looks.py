@@ -220,10 +220,10 @@ def test_how_a_transition_is_followed(running, current, override, follow, second
 
 
 def test_the_morph_ends_with_the_picture():
-    assert morph_seconds(0.8, 0.05, 1, 20.0) == pytest.approx(0.75)
-    assert morph_seconds(0.8, 0.05, 4, 20.0) == pytest.approx(0.60)
-    assert morph_seconds(0.1, 0.05, 4, 20.0) == 0.0
-    assert morph_seconds(0.8, 0.0, 4, 0.0) == pytest.approx(0.8)  # nothing painted yet
+    assert morph_seconds(0.8, 0.05, 0, 20.0) == pytest.approx(0.75)
+    assert morph_seconds(0.8, 0.05, 3, 20.0) == pytest.approx(0.60)
+    assert morph_seconds(0.1, 0.05, 3, 20.0) == 0.0
+    assert morph_seconds(0.8, 0.0, 3, 0.0) == pytest.approx(0.8)  # nothing painted yet
 
 
 def paced(seconds, frame_s, looks):

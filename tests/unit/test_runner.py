@@ -18,9 +18,11 @@ from torch import Tensor
 from pipeline.carried_paint import CarriedPaint
 from pipeline.conditioning import TextContext
 from pipeline.configs import EngineConfig
+from pipeline.engine.engine import StreamBatched
 from pipeline.engine.pictures import PendingPictures
 from pipeline.frame import Frame, Size, now_ns
 from pipeline.geometry import scaled_canvas
+from pipeline.lanes import Lanes, Passage
 from pipeline.live_admission import LiveAdmission
 from pipeline.messages import LiveState, Style
 from pipeline.noise import blend_noise, noise_for
@@ -37,7 +39,7 @@ SIZE = Size(64, 32)
 PLAIN = LiveState(style=Style(strength=0.0), similarity=False, revision=1)
 
 
-class Mirror:
+class Mirror(StreamBatched):
     """An engine whose latents are the picture itself."""
 
     def __init__(self) -> None:
@@ -332,3 +334,92 @@ def test_a_new_shape_is_seen_even_while_a_still_scene_is_skipped():
             time.sleep(0.02)
         assert (stand.get().image == 120).all()
         assert stand.runner.counts.calls == calls + 2  # in, and once more to drive it out
+
+
+class TwoLanes(Mirror):
+    """Frames with an even number take longer than those with an odd one, which would overtake them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lanes = Lanes([self._predict, self._predict], threads=1)
+        self.slow_s, self.fast_s = 0.05, 0.0
+        self.on_lanes = 0
+        self.most = 0
+        self.raises: Exception | None = None
+
+    @property
+    def lanes(self) -> int:
+        return 2
+
+    def calls_to_leave(self, steps: int) -> int:
+        return 1
+
+    def ready(self, timeout_s: float) -> bool:
+        return self._lanes.ready(timeout_s)
+
+    def _predict(self, x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
+        self.on_lanes += 1
+        self.most = max(self.most, self.on_lanes)
+        if self.raises:
+            raise self.raises
+        time.sleep(self.slow_s if float(context.embeds[0, 0, 0]) == 0 else self.fast_s)
+        self.on_lanes -= 1
+        return torch.zeros_like(x)
+
+    def step(self, batch, latents, admission, tags):
+        odd = tags[0].seq % 2
+        context = TextContext(torch.full((1, 4, 8), float(odd)))
+        passage = Passage(
+            latents.clone(), replace(admission, context=context), tuple(tags), "sample", True, None
+        )
+        self._lanes.enter(passage)
+        return passage
+
+
+PAINTED = replace(PLAIN, style=Style(strength=0.5, guidance_scale=1.0))
+
+
+def lanes_stand(**changes: object) -> Stand:
+    stand = Stand(**changes)  # type: ignore[arg-type]
+    stand.engine = TwoLanes()
+    stand.runner._engine = stand.engine
+    return stand
+
+
+def test_frames_of_two_lanes_are_published_in_the_order_of_the_camera():
+    with lanes_stand(t_index_list=(20, 45), state=PAINTED) as stand:
+        for n in range(12):
+            stand.put(n)
+            until(lambda n=n: stand.runner.counts.calls == n + 1)
+        seen = []
+        until(lambda: stand.runner.counts.frames_out == 12)
+        while (frame := stand.styled.take()) is not None:
+            seen.append(frame.seq)
+        assert stand.engine.most == 2, "two frames are worked on at a time"
+        assert seen == sorted(seen)
+        assert seen[-1] == 11
+        assert stand.runner.times.facts()["denoise"]["p50"] > 10
+
+
+def test_the_newest_frame_is_taken_when_a_lane_is_free_and_not_before():
+    with lanes_stand(state=PAINTED) as stand:
+        stand.engine.slow_s = stand.engine.fast_s = 0.2
+        for n in range(2):
+            stand.put(n)
+            until(lambda n=n: stand.runner.counts.calls == n + 1)
+        for n in range(2, 7):
+            stand.put(n)
+            until(lambda n=n: stand.runner.counts.frames_in == stand.sent)
+        until(lambda: stand.runner.counts.calls == 3)
+        until(lambda: stand.runner.counts.frames_out == 3)
+        assert stand.runner.newest is not None
+        assert stand.runner.newest.tags[0].seq == 6
+        assert stand.runner.counts.superseded == 4
+
+
+def test_what_fails_on_a_lane_ends_the_stages():
+    with lanes_stand(state=PAINTED) as stand:
+        stand.engine.raises = RuntimeError("out of memory")
+        stand.put(0)
+        until(lambda: stand.runner.failed is not None)
+        assert "out of memory" in str(stand.runner.failed)

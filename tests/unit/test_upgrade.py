@@ -38,15 +38,18 @@ class Twin(EagerEngine):
     kind = "twin"
     follows_weights = False
 
-    def __init__(self, eager: EagerEngine, gain: float = 1.0) -> None:
+    def __init__(self, eager: EagerEngine, gain: float = 1.0, rows: tuple[int, ...] = ()) -> None:
+        """rows: of the calls that `gain` is for; () for all."""
         super().__init__(eager.model)
         self.gain = gain
+        self.rows = rows
         self.calls = 0
         self.closed = False
 
     def predict(self, x: Tensor, timesteps: Tensor, context: Any) -> Tensor:
         self.calls += 1
-        return super().predict(x, timesteps, context) * self.gain
+        out = super().predict(x, timesteps, context)
+        return out * self.gain if not self.rows or len(x) in self.rows else out
 
     def close(self) -> None:
         self.closed = True
@@ -63,6 +66,7 @@ class Stand:
         self.builds: list[Job] = []
         self.made: list[Twin] = []
         self.error: Exception | None = None
+        self.only_rows = False
         self.gate = threading.Event()
         self.gate.set()
         config = EngineConfig(
@@ -75,12 +79,13 @@ class Stand:
         )  # fmt: skip
 
         def load(job: Job, folder: Path, eager: EagerEngine) -> Twin:
-            self.made.append(Twin(eager, gain))
+            self.made.append(Twin(eager, gain, job.rows if self.only_rows else ()))
             return self.made[-1]
 
         kind = SimpleNamespace(
             available=lambda device: None, versions=lambda: ("1",), build=self._build, load=load
         )
+        self.kind: Any = kind
         monkeypatch.setattr(upgrade_module, "kind_of", lambda name: kind)
         upgrade = self.build.upgrade
         upgrade.kinds, upgrade.cache, upgrade.build_in = ("twin",), cache, self._build
@@ -168,6 +173,38 @@ def test_an_engine_that_paints_something_else_is_refused_with_its_distance(monke
         assert stand.build.upgrade.refused == {"twin": data["reason"]}
         assert stand.made[0].closed
         stand.paint(2)
+
+
+@pytest.mark.parametrize("guidance", ["full", "onetime"])
+def test_an_engine_is_compared_in_calls_of_the_rows_it_was_built_for(monkeypatch, tmp_path, guidance):
+    """Others are painted by eager, which would agree with itself."""
+    stand = Stand(monkeypatch, tmp_path, gain=1.5)
+    stand.only_rows = True
+    style = replace(STATE.style, guidance=guidance, guidance_scale=1.4)
+    stand.build.apply(replace(STATE, style=style, revision=2))
+    with stand:
+        stand.settle()
+        assert stand.builds[0].rows == ({"full": 4, "onetime": 3}[guidance],)
+        assert stand.build.engine.kind == "eager"
+        assert "differs from the eager engine" in stand.build.upgrade.refused["twin"]
+
+
+def test_a_kind_that_does_one_step_a_call_is_asked_for_rows_of_one_step(monkeypatch, tmp_path):
+    stand = Stand(monkeypatch, tmp_path)
+    stand.kind.ONE_STEP = True
+    with stand:
+        stand.settle()
+        assert [(job.steps, job.rows) for job in stand.builds] == [(1, (1,))]
+        style = replace(STATE.style, guidance="full", guidance_scale=1.4)
+        stand.build.apply(replace(STATE, style=style, t_index_list=(20, 32, 40, 46), revision=2))
+        stand.paint(2)
+        stand.settle()
+        assert stand.build.engine.kind == "twin"
+        assert len(stand.made) == 1
+    jobs = [replace(stand.builds[0], steps=4, frames=2, rows=rows).one_step() for rows in ((8,), (10,), (16, 8))]
+    assert [(job.steps, job.rows, job.every_rows) for job in jobs] == [
+        (1, (2,), (2, 4)), (1, (4,), (2, 4)), (1, (4, 2), (2, 4)),
+    ]  # fmt: skip
 
 
 def test_nan_is_never_near_enough(monkeypatch, tmp_path):

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pipeline.engine.compiled import CompiledEngine
     from pipeline.engine.eager import EagerEngine
     from pipeline.engine.job import Job
     from pipeline.engine.kinds._contract import Say
+    from pipeline.engine.lane_engine import LaneEngine
 
 AUTO: Final[Mapping[str, int]] = {"cpu": 1}
+ONE_STEP: Final = True
 
 
 def available(device: str) -> str | None:
@@ -37,7 +38,7 @@ def build(job: Job, folder: Path, say: Say) -> None:
     import torch
 
     from pipeline.engine.building import model_for
-    from pipeline.engine.openvino_model import settings_of, unet_of, write_networks
+    from pipeline.engine.openvino_model import lanes_of, settings_of, unet_of, write_networks
     from pipeline.engine.openvino_quiet import openvino
 
     ov = openvino()
@@ -46,15 +47,16 @@ def build(job: Job, folder: Path, say: Say) -> None:
         write_networks(model_for(job, torch.float32), job, folder)
     core, cache = ov.Core(), folder / "compiled"
     say("OpenVINO: compiling")
-    threads = {"encode": job.threads, "decode": max(1, job.threads // 2)}
-    for name, count in threads.items():
-        core.compile_model(core.read_model(folder / f"{name}.xml"), "CPU", settings_of(job, count, cache))
+    for name in ("encode", "decode"):
+        core.compile_model(core.read_model(folder / f"{name}.xml"), "CPU", settings_of(job, cache))
     for rows in job.rows:
-        core.compile_model(unet_of(core, folder, rows), "CPU", settings_of(job, job.threads, cache))
+        settings = settings_of(job, cache, lanes=lanes_of(job))
+        core.compile_model(unet_of(core, folder, rows), "CPU", settings)
 
 
-def load(job: Job, folder: Path, eager: EagerEngine) -> CompiledEngine:
-    from pipeline.engine.compiled import CompiledEngine
+def load(job: Job, folder: Path, eager: EagerEngine) -> LaneEngine:
+    from pipeline.engine.lane_engine import LaneEngine
+    from pipeline.engine.openvino_model import lanes_of, threads_of
     from pipeline.engine.openvino_parts import openvino_parts
     from pipeline.engine.openvino_quiet import openvino
 
@@ -62,4 +64,7 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> CompiledEngine:
     for rows in job.rows:
         parts.add(rows)
     facts = {"compiler": f"OpenVINO {openvino().get_version().split('-')[0]}"}
-    return CompiledEngine("openvino", eager, parts, (job.frames, job.height, job.width, 3), facts)
+    return LaneEngine(
+        "openvino", eager, parts, (job.frames, job.height, job.width, 3), facts,
+        lanes=lanes_of(job), threads=threads_of(job),
+    )  # fmt: skip
