@@ -72,8 +72,10 @@ class Passage:
 
 
 class Lanes:
-    """As many lanes as there are `predicts`, each called by its own lane alone. `ready`, `enter` and `close` are for one
-    thread. threads: of PyTorch on each lane."""
+    """As many lanes as there are `predicts`, each called by its own lane alone. Every method is for one thread.
+
+    threads: of PyTorch on each lane.
+    """
 
     def __init__(self, predicts: Sequence[Predict], threads: int) -> None:
         self._free: queue.SimpleQueue[_Lane] = queue.SimpleQueue()

@@ -31,6 +31,7 @@ from pipeline.admission import Admission, Emitted
 from pipeline.conditioning import TextContext
 from pipeline.cross_attention import KV
 from pipeline.engine.eager import EagerEngine
+from pipeline.engine.engine import StreamBatched
 from pipeline.engine.job import Job
 from pipeline.engine.parts import Parts, example, flat, paired
 from pipeline.engine.pictures import Pending, Pictures

@@ -147,9 +147,15 @@ def states_for(model: Model, form: str, prompts: tuple[str, ...], steps: int = 2
     latents = (model.latent_channels, HEIGHT // 8, WIDTH // 8)
     return [
         Admission(
-            context=conditioner.encode(prompt), negative=conditioner.encode("photo"), guidance=form,
-            guidance_scale=1.4, delta=0.9, schedule=schedule, noise=noise_for(n, steps, *latents), revision=n,
-        )  # fmt: skip
+            context=conditioner.encode(prompt),
+            negative=conditioner.encode("photo"),
+            guidance=form,
+            guidance_scale=1.4,
+            delta=0.9,
+            schedule=schedule,
+            noise=noise_for(n, steps, *latents),
+            revision=n,
+        )
         for n, prompt in enumerate(prompts)
     ]
 
@@ -165,7 +171,7 @@ def test_frames_on_two_lanes_are_what_eager_paints_and_leave_in_order(model, fol
     for n, (frame, state) in enumerate(zip(frames, states, strict=True)):
         z = engine.encode(frame)
         leaving.append(engine.step(batch, z, state, [n]))
-        z.fill_(float("nan"))  # as the encoder does while a lane still works: other numbers in the same memory
+        z.fill_(float("nan"))  # the encoder's memory has other numbers while a lane still works
     for n, (frame, state) in enumerate(zip(frames, states, strict=True)):
         emitted = leaving[n].emitted()
         assert (emitted.tags, emitted.revision, emitted.valid()) == ((n,), n, (True,))

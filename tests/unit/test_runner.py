@@ -417,6 +417,7 @@ def test_the_newest_frame_is_taken_when_a_lane_is_free_and_not_before():
         assert stand.runner.counts.superseded == 4
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_fails_on_a_lane_ends_the_stages():
     with lanes_stand(state=PAINTED) as stand:
         stand.engine.raises = RuntimeError("out of memory")
