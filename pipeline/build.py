@@ -68,6 +68,7 @@ class Build:
     def stop(self) -> None:
         self.runner.stop()
         self.upgrade.stop()
+        self.engine.close()
 
     def settle(self, timeout_s: float) -> bool:
         """Before `start`, for benchmarks: wait until the engine that would paint in the end paints. Whether it does;
