@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from pipeline.schedule import PredictionType
 from pipeline.sequential import denoise
 
 CLOSE_S: Final = 2.0  # a lane that hangs is left behind: it ends with the process
+APART: Final = 0.75  # of an even spacing: frames that enter together leave together, and the picture moves by fits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,22 +82,28 @@ class Lanes:
     def __init__(self, predicts: Sequence[Predict], threads: int) -> None:
         self._free: queue.SimpleQueue[_Lane] = queue.SimpleQueue()
         self._next: _Lane | None = None
+        self._entered_s = 0.0
         self._lanes = [_Lane(predict, threads, self._free) for predict in predicts]
         for lane in self._lanes:
             lane.start()
 
     def ready(self, timeout_s: float) -> bool:
-        """Whether frames that came now would find a lane; waits so long for one."""
+        """Whether frames that came now would find a lane, at a distance from the ones before; waits so long for it."""
         if self._next is None:
             try:
                 self._next = self._free.get(timeout=timeout_s)
             except queue.Empty:
                 return False
-        return True
+        evenly_s = max(lane.took_s for lane in self._lanes) / len(self._lanes)
+        early_s = self._entered_s + APART * evenly_s - time.monotonic()
+        if early_s > 0:
+            time.sleep(min(early_s, timeout_s))
+        return early_s <= timeout_s
 
     def enter(self, passage: Passage) -> None:
         """On the lane that is free, or the first that will be."""
         lane, self._next = self._next or self._free.get(), None
+        self._entered_s = time.monotonic()
         lane.work.put(passage)
 
     def close(self) -> None:
@@ -110,11 +118,14 @@ class _Lane(threading.Thread):
     def __init__(self, predict: Predict, threads: int, free: queue.SimpleQueue[_Lane]) -> None:
         super().__init__(name="lane", daemon=True)
         self.work: queue.SimpleQueue[Passage | None] = queue.SimpleQueue()
+        self.took_s = 0.0  # the last passage
         self._predict, self._threads, self._free = predict, threads, free
         free.put(self)
 
     def run(self) -> None:
         torch.set_num_threads(self._threads)  # this thread's own
         while (passage := self.work.get()) is not None:
+            began = time.monotonic()
             passage.run(self._predict)
+            self.took_s = time.monotonic() - began
             self._free.put(self)
