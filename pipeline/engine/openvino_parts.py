@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from pipeline.engine.courteous import courteously
 from pipeline.engine.job import Job
 from pipeline.engine.openvino_model import is_large, lanes_of, settings_of, unet_of
 from pipeline.engine.openvino_quiet import openvino
@@ -31,7 +32,7 @@ def openvino_parts(job: Job, folder: Path) -> NetworkParts:
     def unet_for(rows: int) -> list[_Request]:
         """With weights that all lanes share."""
         settings = settings_of(job, cache, lanes=lanes)
-        compiled = core.compile_model(unet_of(core, folder, rows), "CPU", settings)
+        compiled = courteously(lambda: core.compile_model(unet_of(core, folder, rows), "CPU", settings))
         return [_Request(compiled, (rows, *latents[1:]), torch.float32) for _ in range(lanes)]
 
     return NetworkParts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner, TextContext
 from pipeline.engine.agreement import relative
 from pipeline.engine.build_process import BuildError, build_in_process
+from pipeline.engine.courteous import NICE
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.job import Job
 from pipeline.engine.kinds import openvino as kind
@@ -179,6 +181,21 @@ def test_frames_on_two_lanes_are_what_eager_paints_and_leave_in_order(model, fol
         assert relative(emitted.latents, expected) < 5e-3
     assert engine.kind == "openvino"
     engine.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="niceness of threads is Linux's")
+def test_the_threads_of_the_unet_give_way_to_the_others(model, folder):
+    before = set(os.listdir("/proc/self/task"))
+    engine = kind.load(replace(JOB, threads=2, rows=(1,)), folder, EagerEngine(model))
+    batch = StreamBatch(engine.predict, steps=2, prediction_type=model.prediction_type)
+    (state,) = states_for(model, "none", ("anime",))
+    for leaving in [engine.step(batch, engine.encode(pictures()), state, [n]) for n in range(4)]:
+        leaving.emitted()
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    started = set(os.listdir("/proc/self/task")) - before
+    lower = [t for t in started if os.getpriority(os.PRIO_PROCESS, int(t)) == min(19, mine + NICE)]
+    engine.close()
+    assert len(lower) >= 2, "one worker a lane"
 
 
 def test_frames_that_the_stream_batch_still_holds_are_given_up(model, folder, eager):
