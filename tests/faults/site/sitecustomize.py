@@ -4,7 +4,7 @@ Nothing of the program knows about it. `FAULTS_FOLDER` names a folder; a file in
 
 denoiser    first word: raise | raise-always | allocate (2 GiB) | fill (0.5 GiB) | hang SECONDS |
             hold SECONDS (with the interpreter's lock) | nan SECONDS | crash;
-            taken (deleted) by the next call of the stream batch
+            taken (deleted) by the next call of the stream batch, or the next frames on a lane
 kinds/      of tests/faults: sinks that only tests have (`tap`, `hanging`)
 """
 
@@ -15,6 +15,7 @@ import importlib.util
 import os
 import sys
 import time
+import types
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -62,6 +63,26 @@ def _faulty_stream_batch(module):
     module.StreamBatch.load = load
 
 
+def _faulty_lanes(module):
+    real = module.Passage._through
+
+    def through(self, predict):
+        caller = types.SimpleNamespace(
+            predict=lambda *arguments, **named: _poisoned(predict(*arguments, **named))
+        )
+        _denoiser_fault(caller)
+        return real(self, caller.predict)
+
+    module.Passage._through = through
+
+
+NAN_UNTIL = [0.0]
+
+
+def _poisoned(out):
+    return out * float("nan") if time.monotonic() < NAN_UNTIL[0] else out
+
+
 def _denoiser_fault(batch):
     asked = FOLDER / "denoiser"
     try:
@@ -92,13 +113,8 @@ def _denoiser_fault(batch):
     elif what == "crash":
         os.abort()
     elif what == "nan":
-        until, predict = time.monotonic() + seconds, batch.predict
-
-        def broken(*arguments, **named):
-            out = predict(*arguments, **named)
-            return out * float("nan") if time.monotonic() < until else out
-
-        batch.predict = broken
+        NAN_UNTIL[0], predict = time.monotonic() + seconds, batch.predict
+        batch.predict = lambda *arguments, **named: _poisoned(predict(*arguments, **named))
 
 
 sys.meta_path.insert(
@@ -108,6 +124,7 @@ sys.meta_path.insert(
             "pipeline.sinks": _more_kinds,
             "pipeline.sources": _more_kinds,
             "pipeline.stream_batch": _faulty_stream_batch,
+            "pipeline.lanes": _faulty_lanes,
         }
     ),
 )
