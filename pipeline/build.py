@@ -153,8 +153,8 @@ class Build:
         frames, canvas = self.config.frame_buffer_size, self.config.canvas
         grey = np.full((frames, canvas.height, canvas.width, 3), 127, np.uint8)
         prepared = Prepared(grey, tuple(Tag(0, 0, None, 0) for _ in range(frames)))
-        for _ in range(2):
-            if (leaving := self.runner.feed(stream, prepared, admission)) is not None:
+        for leaving in [self.runner.feed(stream, prepared, admission) for _ in range(2)]:
+            if leaving is not None:
                 leaving.emitted()
         stream.batch.reset()
         self.consistency.reset()
@@ -198,7 +198,7 @@ class Build:
             "invalid": counts.invalid,
             "withheld": self.runner.withheld,
             "frame_ms": self.runner.frame_times.summary(),
-            "busy_s": (now_ns() - counts.last_call_ns) / 1e9,
+            "busy_s": self.runner.busy_s,
             "revision": self.admissions.revision,
             "shape": {key: self.info[key] for key in ("steps", "size", "detail")},
             "engine": self.engine_facts(),
@@ -343,7 +343,7 @@ def denoiser_threads(available: int) -> int:
 
 
 def compiled_threads(available: int) -> int:
-    """Threads of one call of a compiled engine on a CPU of so many cores.
+    """Threads of a compiled engine on a CPU of so many cores, whether one call has them or two at a time.
 
     All of up to four: they sleep at a barrier, so decoding, camera and sinks take their share by the system's own
     scheduling. Beyond four, two cores are left to those.

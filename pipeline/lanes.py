@@ -23,7 +23,7 @@ from pipeline.admission import Admission, Emitted, Finite, Predict, finite_rows,
 from pipeline.schedule import PredictionType
 from pipeline.sequential import denoise
 
-CLOSE_S: Final = 2.0  # a lane that hangs is left behind: it ends with the process
+CLOSE_S: Final = 5.0  # a lane that hangs is left behind: it ends with the process
 APART: Final = (
     0.75  # of an even spacing: frames that enter together leave together, and the picture moves by fits
 )
@@ -96,7 +96,7 @@ class Lanes:
                 self._next = self._free.get(timeout=timeout_s)
             except queue.Empty:
                 return False
-        evenly_s = max(lane.took_s for lane in self._lanes) / len(self._lanes)
+        evenly_s = min(lane.took_s for lane in self._lanes) / len(self._lanes)
         early_s = self._entered_s + APART * evenly_s - time.monotonic()
         if early_s > 0:
             time.sleep(min(early_s, timeout_s))
@@ -112,8 +112,9 @@ class Lanes:
         """Whoever is on a lane leaves it as usual; then the threads end."""
         for lane in self._lanes:
             lane.work.put(None)
+        until = time.monotonic() + CLOSE_S
         for lane in self._lanes:
-            lane.join(CLOSE_S)
+            lane.join(max(0.0, until - time.monotonic()))
 
 
 class _Lane(threading.Thread):

@@ -52,9 +52,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """What a call gave, when it began, and how many were worked on at a time."""
+    """What a call gave, of which stream, when it began, and how many were worked on at a time."""
 
     leaving: Leaving
+    stream: Stream
     began_ns: int
     lanes: int
 
@@ -93,6 +94,7 @@ class Runner:
         self._between: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._pending: Handoff[Prepared] = Handoff()
         self._last: tuple[Stream, Prepared, Admission] | None = None  # fed last, by the denoiser
+        self._awaited_ns: int | None = None  # when the call began whose frames the publisher waits for
         self._finished: queue.Queue[_Finished | None] = queue.Queue(maxsize=1)
         self._threads_of_unet = torch.get_num_threads()
         self._halt = threading.Event()
@@ -118,6 +120,12 @@ class Runner:
         return self._camera.dropped
 
     @property
+    def busy_s(self) -> float:
+        """For how many seconds the denoiser has been at the call that is due next; waiting for frames is none."""
+        since, awaited = self.counts.last_call_ns, self._awaited_ns
+        return (now_ns() - (since if awaited is None else min(since, awaited))) / 1e9
+
+    @property
     def withheld(self) -> int:
         """Painted pictures that the content check has refused."""
         return 0 if self._guard is None else self._guard.withheld
@@ -136,7 +144,8 @@ class Runner:
         return self._stream
 
     def replace_stream(self, stream: Stream) -> None:
-        """Frames go through `stream` from the next call on; those in flight are given up, and the picture that is
+        """Frames go through `stream` from the next call on; those in the old batch are given up (on a lane they still
+        leave), and the picture that is
         shown stays until the first one comes out. Between frames only."""
         self._stream = stream
         self.frame_times.clear()
@@ -180,7 +189,7 @@ class Runner:
     def _prepare(self) -> None:
         turn = 0
         admitted: tuple[int, Stream | None] = (0, None)  # revision and stream of the last frames let through
-        undrained = 0  # calls until the last new frame has left the stream batch
+        undrained = 0  # calls until the last new frame has left the denoiser
         last: Prepared | None = None
         while not self._halt.is_set():
             if not self.working.wait(STALL_S):
@@ -262,7 +271,7 @@ class Runner:
             leaving = self.feed(self._stream, prepared, admission)
             self.counts.calls += 1
             if leaving is not None:
-                self._hand_over(_Finished(leaving, began, self._engine.lanes))
+                self._hand_over(_Finished(leaving, self._stream, began, self._engine.lanes))
             self.counts.last_call_ns = now_ns()
         self._finished.put(None)
 
@@ -279,8 +288,13 @@ class Runner:
     def _publish(self) -> None:
         torch.set_num_threads(1)  # this thread's own: the others keep theirs
         while (finished := self._finished.get()) is not None:
+            self._awaited_ns = finished.began_ns
             emitted = finished.leaving.emitted()
-            self.frame_times.denoised((emitted.left_ns - finished.began_ns) // finished.lanes, self._frames)
+            self._awaited_ns = None
+            if finished.stream is self._stream:
+                self.frame_times.denoised(
+                    (emitted.left_ns - finished.began_ns) // finished.lanes, self._frames
+                )
             self.times.between("denoise", finished.began_ns, emitted.left_ns)
             began = now_ns()
             images = self._engine.decode_async(emitted.latents).result().numpy()

@@ -126,7 +126,7 @@ class SimilarityFilter:
             by its least similar picture); on the CPU or on a GPU. Never written to.
         state_changed: the live state differs from that of the last frame decided on.
         morphing: a prompt morph is under way.
-        in_flight_calls: T, the calls of the denoiser that a frame needs to leave it. After a changed frame
+        in_flight_calls: the calls of the denoiser with which a frame leaves it (T; 1 on a lane). After a changed frame
             T − 1 further frames are processed, so that it is seen before the picture stands still.
         """
         options = self.options

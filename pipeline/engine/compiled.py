@@ -25,7 +25,7 @@ class CompiledEngine(StreamBatched):
     """`Parts` for one canvas behind the interface of an engine; nothing here waits for a compiler.
 
     pictures: (F, H, W, 3) that the parts were compiled for. on_missing(rows): a UNet call of so many rows was asked
-    for that is not compiled; called once a number, on the denoiser's thread.
+    for that is not compiled; on the thread that needed it, about once a number.
     """
 
     follows_weights = False

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """One way to execute a step; equals the eager one within the tolerance of `pipeline.engine.agreement`.
 
-    `encode`, `predict` and `step` are called by one thread, `decode_async` and its result by one (another) thread.
+    `encode`, `predict` and `step` are called by one thread, `decode_async` and its result by one (another) thread; an
+    engine with lanes has threads of its own for the steps.
     """
 
     @property

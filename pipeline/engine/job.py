@@ -31,7 +31,8 @@ class Job:
 
     model, vae, allow_pickle: as in `EngineConfig`. weights: every LoRA in force, fused. device, dtype: PyTorch's names.
     height, width: of the pictures, pixels. frames: F. steps: T. rows: of the UNet calls wanted now, the first the
-    most urgent. threads: of one UNet call on a CPU. fp8: linear layers in 8-bit numbers where the card has them.
+    most urgent. threads: of all UNet calls at a time on a CPU. fp8: linear layers in 8-bit numbers where the card
+    has them.
     """
 
     kind: str
@@ -92,9 +93,12 @@ class Job:
 
     def one_step(self) -> Job:
         """The same for an engine whose UNet calls are one step of F frames, with or without negative rows."""
-        base = self.steps * self.frames
-        rows = dict.fromkeys(self.frames * (1 + (rows > base)) for rows in self.rows)
-        return replace(self, steps=1, rows=tuple(rows))
+        base, one = self.steps * self.frames, self.frames
+        of_step: list[int] = []
+        for rows in self.rows:
+            of_step += [] if rows == base else [2 * one]  # negative rows beside each
+            of_step += [] if rows == 2 * base else [one]  # steps without any
+        return replace(self, steps=1, rows=tuple(dict.fromkeys(of_step)))
 
     @property
     def every_rows(self) -> tuple[int, ...]:

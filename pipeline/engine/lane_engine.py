@@ -38,7 +38,7 @@ class LaneEngine(CompiledEngine):
     ) -> None:
         super().__init__(name, eager, parts, pictures, facts, on_missing)
         self._count, self._threads = lanes, threads
-        self._newest: Admission | None = None
+        self._newest: tuple[StreamBatch, Admission] | None = None
         self._running: Lanes | None = None
 
     @property
@@ -65,22 +65,22 @@ class LaneEngine(CompiledEngine):
         admission.check(batch.steps)
         if batch.in_flight:
             batch.reset()
-        self._newest = admission
+        self._newest = batch, admission
         passage = Passage(
             latents.clone(),  # `encode` writes over them before the lane is done
             admission,
             tuple(tags),
             batch.prediction_type,
             batch.add_noise,
-            partial(self._newest_of, batch.steps, admission) if batch.prompt_switch == "immediate" else None,
+            partial(self._newest_of, batch, admission) if batch.prompt_switch == "immediate" else None,
         )
         self._begun().enter(passage)
         return passage
 
-    def _newest_of(self, steps: int, admission: Admission) -> Admission:
-        """The state that holds now for frames that came in with `admission`: the newest with as many steps."""
+    def _newest_of(self, batch: StreamBatch, admission: Admission) -> Admission:
+        """The state that holds now for frames that came in with `admission`: the newest of their own stream."""
         newest = self._newest
-        return newest if newest is not None and newest.schedule.steps == steps else admission
+        return newest[1] if newest is not None and newest[0] is batch else admission
 
     def close(self) -> None:
         if self._running is not None:

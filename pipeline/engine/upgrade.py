@@ -264,7 +264,7 @@ class Upgrade:
         self.tell("info", text, {"engine": new.job.kind, "distance": asdict(found)})
 
     def _miss(self, rows: int) -> None:
-        """On the painting thread: a UNet call of so many rows is not compiled."""
+        """On a painting thread: a UNet call of so many rows is not compiled."""
         with self._change:
             self._missing |= {rows}
             self.settled.clear()

@@ -210,7 +210,7 @@ def test_frames_that_the_stream_batch_still_holds_are_given_up(model, folder, ea
     assert eager.step(batch, eager.encode(pictures()), state, [2]) is None  # eager begins afresh
 
 
-def test_immediate_takes_the_newest_state_of_as_many_steps(model, folder):
+def test_immediate_takes_the_newest_state_of_the_same_stream(model, folder):
     engine = kind.load(replace(JOB, rows=(1,)), folder, EagerEngine(model))
     old, new = states_for(model, "none", ("anime", "oil painting"))
     batch = StreamBatch(engine.predict, steps=2, prompt_switch="immediate")
@@ -218,10 +218,11 @@ def test_immediate_takes_the_newest_state_of_as_many_steps(model, folder):
     passages = [engine.step(batch, z, state, [0]) for state in (old, new)]
     assert passages[0].newest is not None
     assert passages[0].newest() is new
-    other = StreamBatch(engine.predict, steps=1, prompt_switch="immediate")
-    passages.append(engine.step(other, z, states_for(model, "none", ("anime",), steps=1)[0], [0]))
+    other = StreamBatch(engine.predict, steps=2, prompt_switch="immediate")  # of another canvas, it may be
+    passages.append(engine.step(other, z, states_for(model, "none", ("pixel art",))[0], [0]))
+    assert passages[0].newest() is old, "each keeps its own once there is another stream"
     assert passages[1].newest is not None
-    assert passages[1].newest() is new, "a state of another number of steps is none for it"
+    assert passages[1].newest() is new
     for each in passages:
         assert each.emitted().valid() == (True,)
     engine.close()

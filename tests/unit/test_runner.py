@@ -424,3 +424,14 @@ def test_what_fails_on_a_lane_ends_the_stages():
         stand.put(0)
         until(lambda: stand.runner.failed is not None)
         assert "out of memory" in str(stand.runner.failed)
+
+
+def test_a_lane_that_hangs_is_noticed_while_the_other_one_is_free_and_no_frame_comes():
+    with lanes_stand(state=PAINTED) as stand:
+        stand.engine.slow_s = 1.2  # the first frame's
+        stand.put(0)
+        until(lambda: stand.runner.counts.calls == 1)
+        until(lambda: stand.runner.busy_s > 0.8)
+        assert (now_ns() - stand.runner.counts.last_call_ns) / 1e9 < 0.6, "the other lane waits for frames"
+        until(lambda: stand.runner.counts.frames_out == 1)
+        until(lambda: stand.runner.busy_s < 0.5)

@@ -205,7 +205,7 @@ def test_a_kind_that_does_one_step_a_call_is_asked_for_rows_of_one_step(monkeypa
         replace(stand.builds[0], steps=4, frames=2, rows=rows).one_step() for rows in ((8,), (10,), (16, 8))
     ]
     assert [(job.steps, job.rows, job.every_rows) for job in jobs] == [
-        (1, (2,), (2, 4)), (1, (4,), (2, 4)), (1, (4, 2), (2, 4)),
+        (1, (2,), (2, 4)), (1, (4, 2), (2, 4)), (1, (4, 2), (2, 4)),
     ]  # fmt: skip
 
 
