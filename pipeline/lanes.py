@@ -24,9 +24,7 @@ from pipeline.schedule import PredictionType
 from pipeline.sequential import denoise
 
 CLOSE_S: Final = 5.0  # a lane that hangs is left behind: it ends with the process
-APART: Final = (
-    0.75  # of an even spacing: frames that enter together leave together, and the picture moves by fits
-)
+APART: Final = 0.75  # of an even spacing: frames that enter together leave together, by fits
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -127,7 +127,7 @@ class SimilarityFilter:
         state_changed: the live state differs from that of the last frame decided on.
         morphing: a prompt morph is under way.
         in_flight_calls: the calls of the denoiser with which a frame leaves it (T; 1 on a lane). After a changed frame
-            T − 1 further frames are processed, so that it is seen before the picture stands still.
+            so many less one further frames are processed, so that it is seen before the picture stands still.
         """
         options = self.options
         drawn = self._random.random()

@@ -13,6 +13,7 @@ from pipeline.admission import Admission, Leaving
 from pipeline.conditioning import TextContext
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.engine import StreamBatched
+from pipeline.engine.job import Job
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pending, Pictures, ReadyPictures
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class CompiledEngine(StreamBatched):
     """`Parts` for one canvas behind the interface of an engine; nothing here waits for a compiler.
 
-    pictures: (F, H, W, 3) that the parts were compiled for. on_missing(rows): a UNet call of so many rows was asked
+    job: what the parts were compiled for. compiler: for people. on_missing(rows): a UNet call of so many rows was asked
     for that is not compiled; on the thread that needed it, about once a number.
     """
 
@@ -32,23 +33,20 @@ class CompiledEngine(StreamBatched):
 
     def __init__(
         self,
-        name: str,
+        job: Job,
         eager: EagerEngine,
         parts: Parts,
-        pictures: tuple[int, int, int, int],
-        facts: dict[str, Any],
-        on_missing: Callable[[int], None] = lambda rows: None,
+        compiler: str,
     ) -> None:
         self.model, self.device, self.dtype = eager.model, eager.device, eager.dtype
         self.parts = parts
-        self.on_missing = on_missing
-        self._name = name
+        self.on_missing: Callable[[int], None] = lambda rows: None
+        self._name = job.kind
         self._eager = eager
-        self._pictures = pictures
-        frames, height, width, _ = pictures
+        self._pictures = (job.frames, job.height, job.width, 3)
         scale = self.model.vae_scale
-        self._latents = (frames, self.model.latent_channels, height // scale, width // scale)
-        self._facts = facts
+        self._latents = (job.frames, self.model.latent_channels, job.height // scale, job.width // scale)
+        self._compiler = compiler
         self._asked: set[int] = set()
         self._eager_now = False
 
@@ -102,7 +100,7 @@ class CompiledEngine(StreamBatched):
         self.parts.add(rows)
 
     def info(self) -> dict[str, Any]:
-        return {**self._facts, "rows": sorted(self.parts.rows())}
+        return {"compiler": self._compiler, "rows": sorted(self.parts.rows())}
 
     def close(self) -> None:
         pass

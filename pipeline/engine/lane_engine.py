@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from pipeline.admission import Admission
 from pipeline.engine.compiled import CompiledEngine
 from pipeline.engine.eager import EagerEngine
+from pipeline.engine.job import Job
 from pipeline.engine.parts import Parts
 from pipeline.lanes import Lanes, Passage
 
@@ -26,17 +27,15 @@ class LaneEngine(CompiledEngine):
 
     def __init__(
         self,
-        name: str,
+        job: Job,
         eager: EagerEngine,
         parts: Parts,
-        pictures: tuple[int, int, int, int],
-        facts: dict[str, Any],
+        compiler: str,
         *,
         lanes: int,
         threads: int,
-        on_missing: Callable[[int], None] = lambda rows: None,
     ) -> None:
-        super().__init__(name, eager, parts, pictures, facts, on_missing)
+        super().__init__(job, eager, parts, compiler)
         self._count, self._threads = lanes, threads
         self._newest: tuple[StreamBatch, Admission] | None = None
         self._running: Lanes | None = None

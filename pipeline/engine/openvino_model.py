@@ -105,5 +105,17 @@ def unet_of(core: Any, folder: Path, rows: int) -> Any:
     return network
 
 
+def compiled(core: Any, folder: Path, job: Job, name: str) -> Any:
+    """encode or decode, from the cache in `folder` where it is there."""
+    network = core.read_model(folder / f"{name}.xml")
+    return core.compile_model(network, "CPU", settings_of(job, folder / "compiled"))
+
+
+def compiled_unet(core: Any, folder: Path, job: Job, rows: int) -> Any:
+    """The UNet for so many rows and all lanes, which share its weights; as `compiled`."""
+    settings = settings_of(job, folder / "compiled", lanes=lanes_of(job))
+    return core.compile_model(unet_of(core, folder, rows), "CPU", settings)
+
+
 def is_large(folder: Path) -> bool:
     return (folder / "unet.bin").stat().st_size / 2 > LARGE

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.engine.courteous import courteously
 from pipeline.engine.job import Job
-from pipeline.engine.openvino_model import is_large, lanes_of, settings_of, unet_of
+from pipeline.engine.openvino_model import compiled, compiled_unet, is_large, lanes_of
 from pipeline.engine.openvino_quiet import openvino
 from pipeline.engine.parts import NetworkParts
 
@@ -20,24 +20,18 @@ _ROTATING: Final = 3
 
 def openvino_parts(job: Job, folder: Path) -> NetworkParts:
     """Compiled networks from the cache in `folder`; what is not there yet is compiled on the calling thread."""
-    core, cache, lanes = openvino().Core(), folder / "compiled", lanes_of(job)
-
-    def request(network: Any, out: tuple[int, ...], dtype: torch.dtype) -> _Request:
-        return _Request(core.compile_model(network, "CPU", settings_of(job, cache)), out, dtype)
-
-    encoder, decoder = (core.read_model(folder / f"{name}.xml") for name in ("encode", "decode"))
+    core = openvino().Core()
+    encoder, decoder = (compiled(core, folder, job, name) for name in ("encode", "decode"))
     latents = tuple(int(n) for n in decoder.inputs[0].shape)
     pictures = (job.frames, job.height, job.width, 3)
 
     def unet_for(rows: int) -> list[_Request]:
-        """With weights that all lanes share."""
-        settings = settings_of(job, cache, lanes=lanes)
-        compiled = courteously(lambda: core.compile_model(unet_of(core, folder, rows), "CPU", settings))
-        return [_Request(compiled, (rows, *latents[1:]), torch.float32) for _ in range(lanes)]
+        unet = courteously(lambda: compiled_unet(core, folder, job, rows))
+        return [_Request(unet, (rows, *latents[1:]), torch.float32) for _ in range(lanes_of(job))]
 
     return NetworkParts(
-        request(encoder, latents, torch.float32),
-        request(decoder, pictures, torch.uint8),
+        _Request(encoder, latents, torch.float32),
+        _Request(decoder, pictures, torch.uint8),
         unet_for,
         large=is_large(folder),
     )

@@ -52,5 +52,4 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
         from pipeline.engine.cuda_capture import graph_engine
 
         return graph_engine("inductor", eager, parts, job)
-    facts = {"compiler": "Inductor"}
-    return CompiledEngine("inductor", eager, parts, (job.frames, job.height, job.width, 3), facts)
+    return CompiledEngine(job, eager, parts, "Inductor")

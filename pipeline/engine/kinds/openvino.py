@@ -38,20 +38,19 @@ def build(job: Job, folder: Path, say: Say) -> None:
     import torch
 
     from pipeline.engine.building import model_for
-    from pipeline.engine.openvino_model import lanes_of, settings_of, unet_of, write_networks
+    from pipeline.engine.openvino_model import compiled, compiled_unet, write_networks
     from pipeline.engine.openvino_quiet import openvino
 
     ov = openvino()
     if not (folder / "unet.xml").exists():
         say("OpenVINO: reading the model")
         write_networks(model_for(job, torch.float32), job, folder)
-    core, cache = ov.Core(), folder / "compiled"
+    core = ov.Core()
     say("OpenVINO: compiling")
     for name in ("encode", "decode"):
-        core.compile_model(core.read_model(folder / f"{name}.xml"), "CPU", settings_of(job, cache))
+        compiled(core, folder, job, name)
     for rows in job.rows:
-        settings = settings_of(job, cache, lanes=lanes_of(job))
-        core.compile_model(unet_of(core, folder, rows), "CPU", settings)
+        compiled_unet(core, folder, job, rows)
 
 
 def load(job: Job, folder: Path, eager: EagerEngine) -> LaneEngine:
@@ -63,8 +62,5 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> LaneEngine:
     parts = openvino_parts(job, folder)
     for rows in job.rows:
         parts.add(rows)
-    facts = {"compiler": f"OpenVINO {openvino().get_version().split('-')[0]}"}
-    return LaneEngine(
-        "openvino", eager, parts, (job.frames, job.height, job.width, 3), facts,
-        lanes=lanes_of(job), threads=threads_of(job),
-    )  # fmt: skip
+    compiler = f"OpenVINO {openvino().get_version().split('-')[0]}"
+    return LaneEngine(job, eager, parts, compiler, lanes=lanes_of(job), threads=threads_of(job))
