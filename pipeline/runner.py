@@ -145,8 +145,7 @@ class Runner:
 
     def replace_stream(self, stream: Stream) -> None:
         """Frames go through `stream` from the next call on; those in the old batch are given up (on a lane they still
-        leave), and the picture that is
-        shown stays until the first one comes out. Between frames only."""
+        leave), and the picture that is shown stays until the first one comes out. Between frames only."""
         self._stream = stream
         self.frame_times.clear()
 
