@@ -46,6 +46,9 @@ class Playlist:
         self._counted = False  # whether time ran since then
         self._status: Status = "stopped"
         self._ended = False
+        self._revision = (
+            0  # grows with every change of lines, line or status, so that older facts are known as such
+        )
         self._thread = threading.Thread(target=self._run, name="playlist", daemon=True)
 
     # ------------------------------------------------------------ for the daemon
@@ -68,6 +71,7 @@ class Playlist:
         with self._changed:
             if settings == self._settings:
                 return
+            self._revision += 1
             now = self._present()
             lines_changed = (
                 settings.items != self._settings.items or settings.shuffle != self._settings.shuffle
@@ -103,7 +107,10 @@ class Playlist:
         self._emit(Event("playlist", f"playlist {said} ({origin})", {"origin": origin, **facts}))
 
     def facts(self) -> dict[str, Any]:
-        """How it stands, as plain values. at: index of the present line in `items`; −1: none."""
+        """How it stands, as plain values. at: index of the present line in `items`; −1: none.
+
+        revision: of two sets of facts, the one with the higher number is the newer.
+        """
         with self._changed:
             self._tick()
             return self._facts()
@@ -113,6 +120,7 @@ class Playlist:
     def _facts(self) -> dict[str, Any]:
         stopped = self._status == "stopped" or self._at < 0
         return {
+            "revision": self._revision,
             "status": self._status,
             "waits": self._status == "playing" and not self._running(),
             "at": -1 if stopped else self._order[self._at],
@@ -121,6 +129,7 @@ class Playlist:
         }
 
     def _do(self, command: PlayList) -> str:
+        self._revision += 1
         if command.do == "stop":
             self._status, self._at = "stopped", -1
             return "stopped"
@@ -167,6 +176,7 @@ class Playlist:
 
     def _next(self) -> Entry | None:
         """Go one line on; None, and stopped, at the end."""
+        self._revision += 1
         if self._at + 1 >= len(self._order):
             if not self._settings.loop or not self._entries:
                 self._status, self._at = "stopped", -1

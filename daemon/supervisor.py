@@ -170,7 +170,7 @@ class Supervised:
 
     name: for people. launch: makes one run. hello: the first message of every run (the whole configuration and
     the newest state). on_message: called on the watching thread. on_down: called there with the reason of every
-    end that was not asked for; the second argument says that the role is given up.
+    end that was not asked for (by `pause`, `restart` or `stop`); the second argument says that the role is given up.
     """
 
     def __init__(
@@ -195,6 +195,7 @@ class Supervised:
         self._heard = time.monotonic()
         self._killed_for = self._cause = ""
         self._waits_for_world = False
+        self._asked_anew = False
         self._well_since: float | None = None
         self.given_up = False
         self.restarts = 0
@@ -239,7 +240,7 @@ class Supervised:
         """End this run; the next one begins at once with a new `hello`."""
         self.revive()
         if (run := self._run) is not None:
-            self._killed_for, self._cause, self._waits_for_world = "asked to restart", "asked", True
+            self._asked_anew = True
             run.end(wait_s)
 
     def stop(self, wait_s: float) -> None:
@@ -287,9 +288,10 @@ class Supervised:
                 if not self._wanted.is_set() or self.given_up:
                     self._change.wait(1.0)
                     continue
-            self._well_since = None
+            self._well_since, self._asked_anew = None, False
             outcome = self._live()
-            if not self._wanted.is_set() or self._quit.is_set():
+            if self._asked_anew or not self._wanted.is_set() or self._quit.is_set():
+                self._killed_for, self._cause, self._waits_for_world = "", "", False
                 self._attempts.reset()
                 continue
             reason, self._killed_for = self._killed_for or outcome, ""

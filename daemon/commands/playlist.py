@@ -20,6 +20,7 @@ def show_playlist(as_json: bool) -> int:
         from daemon.settings import load
 
         facts = {
+            "revision": 0,
             "status": "stopped",
             "at": -1,
             "left_s": 0.0,

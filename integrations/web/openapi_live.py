@@ -165,12 +165,13 @@ def playlist() -> dict[str, dict[str, Any]]:
     facts = {
         "type": "object",
         "properties": {
+            "revision": {"type": "integer", "description": "grows with every change"},
             "status": {"enum": ["stopped", "playing", "paused"]},
             "at": {"type": "integer"},
             "left_s": {"type": "number"},
             "items": {"type": "array", "items": {"type": "string"}},
         },
-        "required": ["status", "at", "left_s", "items"],
+        "required": ["revision", "status", "at", "left_s", "items"],
     }
     values = {
         "type": "object",

@@ -22,7 +22,7 @@ class Playing(Protocol):
     """The daemon's playlist (`daemon.playlist`). Thread-safe."""
 
     def facts(self) -> dict[str, Any]:
-        """{"status": stopped | playing | paused, "at", "left_s", "items", "every_s", "over_s", "loop", "shuffle"}."""
+        """{"revision", "status": stopped | playing | paused, "at", "left_s", "items", "every_s", "over_s", …}."""
         ...
 
 

@@ -413,10 +413,14 @@ def test_the_bank_goes_out_and_in_as_a_file(page, live, tmp_path):
 
 
 def test_the_playlist_plays(page, live):
-    for name in ("thermal", "oil"):
-        page.js("document.getElementById('playlist-style').value = arguments[0]", name)
-        page.click("#playlist-add button")
-        until(lambda name=name: any(name in line for line in live.status()["playlist"]["items"]))
+    page.js(
+        "for (const name of arguments[0]) { document.getElementById('playlist-style').value = name;"
+        " document.querySelector('#playlist-add button').click(); }",
+        ["thermal", "oil"],
+    )
+    until(lambda: len(page.all("#playlist-lines li")) == 2)
+    assert live.status()["playlist"]["items"] == ["thermal for 30s", "oil for 30s"]
+    until(page.find("#playlist-play").is_enabled)
     page.click("#playlist-play")
     until(lambda: live.style["name"] == "thermal")
     until(page.find("#playlist-skip").is_enabled)
@@ -453,7 +457,7 @@ def test_sources_and_sinks_with_what_is_wrong_with_each(page, live):
     until(lambda: page.shown('[aria-label="Use Test pattern"]'))
     page.click('[aria-label="Use Test pattern"]')
     until(lambda: live.status()["source"]["kind"] == "test_pattern")
-    until(lambda: "Test pattern" in page.text("#route"), 30)
+    until(lambda: "test pattern" in page.text("#route").lower(), 30)
     page.click("#choose-source")
     until(lambda: page.shown('[aria-label="Use Demo portrait"]'))
     page.click('[aria-label="Use Demo portrait"]')

@@ -141,7 +141,10 @@ def test_the_source_and_sinks_change_while_it_runs(running):
     devices = json.loads(ask(running, "/devices")[1])
     assert {"webcam", "demo"} <= {kind["kind"] for kind in devices["sources"]}
     ask(running, "/source", "POST", {"source": "demo"})
-    running.wait(lambda s: s["source"]["kind"] == "demo" and s["source"]["status"] == "open")
+    source = running.wait(lambda s: s["source"]["kind"] == "demo" and s["source"]["status"] == "open")[
+        "source"
+    ]
+    assert source["restarts"] == 0, "a change that was asked for is no failure"
 
 
 def test_a_playlist_plays_pauses_with_panic_and_stops(running):

@@ -258,3 +258,26 @@ def test_lines(text, for_s):
 def test_lines_that_are_none(text):
     with pytest.raises(PhospheneError):
         parse_entry(text)
+
+
+def test_newer_facts_have_a_higher_revision(player):
+    of = player("neon for 5s", "oil for 3s")
+    seen = [of.list.facts()["revision"]]
+
+    def grown():
+        seen.append(of.list.facts()["revision"])
+        return seen[-1] > seen[-2]
+
+    of.do("start")
+    of.until(1)
+    assert grown()
+    of.pass_time(5.1)
+    of.until(2)
+    assert grown(), "the next line"
+    assert not grown(), "time alone"
+    of.do("stop")
+    assert grown()
+    of.list.adopt(PlaylistSettings(items=("neon",)))
+    assert grown()
+    of.list.adopt(PlaylistSettings(items=("neon",)))
+    assert not grown(), "the same settings"

@@ -110,6 +110,28 @@ def test_a_paused_role_stays_down_until_it_is_started(heard):
     role.stop(1.0)
 
 
+def test_a_restart_that_was_asked_for_is_no_failure(heard):
+    hellos = iter([{"n": 1}, {"n": 2}])
+    role = Supervised(
+        "role",
+        lambda: ProcessRun([sys.executable, "-c", _ROLE], ()),
+        lambda: next(hellos),
+        heard.message,
+        heard.on_down,
+        QUICK,
+    )
+    role.start()
+    heard.wait(lambda: len(heard.pids) == 1)
+    role.restart()
+    heard.wait(lambda: len(heard.pids) == 2)
+    assert gone(heard.pids[0])
+    assert [m["got"]["n"] for m in heard.messages if m["say"] == "hello"] == [1, 2]
+    assert heard.down == []
+    assert role.restarts == 0
+    assert role.causes == {}
+    role.stop(1.0)
+
+
 @pytest.mark.parametrize("signal_number", [0, signal.SIGSTOP])
 def test_a_silent_or_stopped_role_is_killed_and_replaced(heard, signal_number):
     role = supervised(heard, {"mute": True})

@@ -9,10 +9,12 @@ export class Playlist {
   #act;
   #facts = null;
   #shown = "";
+  #edits = Promise.resolve();
 
   constructor(link, act, bank) {
     this.#link = link;
     this.#act = act;
+    link.addEventListener("open", () => (this.#facts = null)); // a daemon started again counts from the beginning
     const play = (what) => () => this.#act({ command: "playlist", do: what });
     $("playlist-play").addEventListener("click", () => play(this.#next())());
     $("playlist-stop").addEventListener("click", play("stop"));
@@ -21,7 +23,7 @@ export class Playlist {
     $("playlist-lines").addEventListener("click", (event) => this.#click(event));
     $("playlist-lines").addEventListener("change", (event) => this.#edited(event.target));
     $("playlist-add").addEventListener("submit", (event) => (event.preventDefault(), this.#add()));
-    for (const key of ["loop", "shuffle"]) $(`playlist-${key}`).addEventListener("change", (event) => this.#put({ [key]: event.target.checked }));
+    for (const key of ["loop", "shuffle"]) $(`playlist-${key}`).addEventListener("change", ({ target: { checked } }) => this.#edit(() => ({ [key]: checked })));
     bank.addEventListener("change", () => {
       const names = bank.styles.map((style) => style.name);
       $("playlist-style").replaceChildren(...names.map((name) => element("option", { value: name, textContent: name })));
@@ -31,7 +33,7 @@ export class Playlist {
   /** facts: the status's `playlist`; undefined where this daemon has none. */
   show(facts) {
     $("playlist").hidden = !facts;
-    if (!facts) return;
+    if (!facts || facts.revision < this.#facts?.revision) return; // said before the change that is shown already
     this.#facts = facts;
     const { status, at, items, left_s: left, waits } = facts;
     const playing = status === "playing";
@@ -70,30 +72,37 @@ export class Playlist {
   #click(event) {
     const button = event.target.closest("[data-does]");
     if (!button) return;
-    const items = [...this.#facts.items];
     const at = Number(button.closest("li").dataset.at);
-    const [moved] = items.splice(at, 1);
-    if (button.dataset.does === "up") items.splice(at - 1, 0, moved);
-    if (button.dataset.does === "down") items.splice(at + 1, 0, moved);
-    this.#put({ items });
+    this.#edit(({ items: [...items] }) => {
+      const [moved] = items.splice(at, 1);
+      if (button.dataset.does === "up") items.splice(at - 1, 0, moved);
+      if (button.dataset.does === "down") items.splice(at + 1, 0, moved);
+      return { items };
+    });
   }
 
   #edited(field) {
     const at = Number(field.closest("li")?.dataset.at);
     if (Number.isNaN(at)) return;
-    const items = this.#facts.items.map((text, index) => (index === at ? field.value.trim() : text)).filter(Boolean);
-    this.#put({ items });
+    const given = field.value.trim();
+    this.#edit(({ items }) => ({ items: items.map((text, index) => (index === at ? given : text)).filter(Boolean) }));
   }
 
   #add() {
-    const seconds = Number($("playlist-seconds").value) || 30;
-    this.#put({ items: [...(this.#facts?.items ?? []), `${$("playlist-style").value} for ${seconds}s`] });
+    const given = `${$("playlist-style").value} for ${Number($("playlist-seconds").value) || 30}s`;
+    this.#edit(({ items }) => ({ items: [...items, given] }));
   }
 
-  async #put(values) {
+  /** One edit after the other, each on what the one before it left. change: the new values, of the facts. */
+  #edit(change) {
+    this.#edits = this.#edits.then(() => this.#put(change));
+  }
+
+  async #put(change) {
     write($("playlist-note"), "");
     try {
-      const facts = await this.#link.send("PUT", PATH, values);
+      this.#facts ??= await this.#link.get(PATH);
+      const facts = await this.#link.send("PUT", PATH, change(this.#facts));
       this.#shown = "";
       document.activeElement?.closest("#playlist-lines input")?.blur();
       this.show(facts);
