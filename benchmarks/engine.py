@@ -7,8 +7,9 @@
 Rows: 1, 2 and 4 steps without guidance, 4 with RCFG self. Columns: the original, the original with UNet and VAE
 hand-wrapped in torch.compile(mode="reduce-overhead") (a card, or --compile), the original without its stream batch,
 our eager engine, our fast one. Each figure is the median over interleaved rounds; beside them the arithmetic floor:
-FLOP counted by PyTorch ÷ the best matrix product or convolution measured in this run. --log adds the result to
-benchmarks/LOG.md. The last line is one JSON object.
+FLOP counted by PyTorch ÷ the best matrix product or convolution measured in this run. On a card that has 8-bit numbers
+also our fast engine with them (1 step): its time, and PSNR and SSIM of a person painted by it to eager's. --log adds
+the result to benchmarks/LOG.md. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -21,25 +22,31 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
 import torch
+from PIL import Image, ImageOps
 
 from benchmarks import goals, original, report
 from benchmarks.shapes import BUILTIN, SHAPES, folder_of
 from daemon.bench.rows import rows
 from pipeline.build import cores, device_for, device_name, dtype_for
 from pipeline.configs import EngineConfig
-from pipeline.frame import Size
+from pipeline.engine import agreement
+from pipeline.engine.fp8 import supported
+from pipeline.engine.pictures import Pictures
+from pipeline.frame import Size, now_ns
 from pipeline.measure.alone import Alone, Timing
 from pipeline.measure.ceiling import ceiling
 from pipeline.measure.changes import changes
 from pipeline.messages import LiveState, Style
 
+PORTRAIT = Path(__file__).resolve().parents[1] / "pipeline" / "sources" / "_demo" / "astronaut.jpg"
 ROUNDS = 5
 BUFFER = 4
 
@@ -128,6 +135,38 @@ def throughput(setup: Setup, state: LiveState) -> dict[str, Any]:
     return {"flop": engine.flops(), "ms": round(timing.p50, 3), "kind": engine.build.engine.kind}
 
 
+def eight_bit(setup: Setup, eager: Alone, fast: Alone, state: LiveState) -> dict[str, Any]:
+    """The fast engine with layers in 8 bits beside itself without, and what that does to a real picture.
+
+    {"none" | "linear" | "all": {ms, kind, refused, distance}} or {"why": …} where the device has no such numbers.
+    """
+    if (why := supported(setup.device)) is not None:
+        return {"why": why}
+    coarse = {what: Alone(replace(setup.config, fp8=what), state) for what in ("linear", "all")}
+    systems = {"none": fast, **coarse}
+    timings = in_turns(dict(systems), setup.seconds, setup.rounds)
+    portrait = picture(setup.config.canvas)
+    admission = eager.build.admissions.at(now_ns())[0]
+    return {
+        what: {
+            "ms": round(timings[what].p50, 3),
+            "kind": engine.build.engine.kind,
+            "refused": engine.build.upgrade.refused,
+            "distance": asdict(
+                agreement.distance(eager.build.engine, engine.build.engine, portrait, admission)
+            ),
+        }
+        for what, engine in systems.items()
+    }
+
+
+def picture(canvas: Size) -> Pictures:
+    """A person, [1, H, W, 3]: random pixels would say little about coarser numbers."""
+    with Image.open(PORTRAIT) as portrait:
+        cut = ImageOps.fit(portrait.convert("RGB"), (canvas.width, canvas.height))
+    return np.asarray(cut)[None]
+
+
 def measure(setup: Setup, only: list[str], everything: bool) -> dict[str, Any]:
     wanted = rows(LiveState(style=Style(prompt="oil painting"), similarity=False, steadiness=0.8, revision=1))
     wanted = {name: state for name, state in wanted.items() if not only or name in only}
@@ -153,7 +192,9 @@ def measure(setup: Setup, only: list[str], everything: bool) -> dict[str, Any]:
     }
     for row in (*measured.values(), result["throughput"]):
         row["floor_ms"] = round(row["flop"] / most.best / 1e9, 3)
-    fast.change(first)
+    for engine in (eager, fast):
+        engine.change(first)
+    result["eight_bit"] = eight_bit(setup, eager, fast, first)
     result["changes"] = changes(fast)
     if everything:
         from benchmarks.daemon import measure_model

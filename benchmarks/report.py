@@ -40,6 +40,8 @@ def markdown(result: dict[str, Any]) -> str:
     ]
     refused = {kind: why for row in result["rows"].values() for kind, why in row["refused"].items()}
     parts += [f"Engine {kind} was not taken: {why}" for kind, why in refused.items()]
+    if coarse := result.get("eight_bit"):
+        parts.append(eight_bit_table(coarse))
     if live := result.get("changes"):
         said = ", ".join(f"{kind} {ratio:g}" for kind, ratio in live["slowest_over_median"].items())
         parts.append(f"Slowest frame after a live change ÷ median of {live['median_ms']:g} ms: {said}.")
@@ -52,6 +54,28 @@ def markdown(result: dict[str, Any]) -> str:
         ]
         parts.append(table(["goal", "wanted", "measured", "met"], cells))
     return "\n\n".join(parts) + "\n"
+
+
+def eight_bit_table(coarse: dict[str, Any]) -> str:
+    """Of `eight_bit` in benchmarks/engine.py."""
+    if "why" in coarse:
+        return f"Layers in 8 bits were not measured: {coarse['why']}."
+    titles = ["layers in 8 bits", "ms", "engine", "PSNR, dB", "SSIM", "prediction"]
+    lines = [
+        [
+            what,
+            f"{row['ms']:.2f}",
+            row["kind"],
+            f"{row['distance']['psnr_db']:.1f}",
+            f"{row['distance']['ssim']:.3f}",
+            f"{row['distance']['prediction']:.1%}",
+        ]
+        for what, row in coarse.items()
+    ]
+    refused = [
+        f"{what}: {kind}: {why}" for what, row in coarse.items() for kind, why in row["refused"].items()
+    ]
+    return "\n\n".join([table(titles, lines), *refused])
 
 
 def daemon_table(daemon: dict[str, Any]) -> str:

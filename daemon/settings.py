@@ -145,8 +145,10 @@ class EngineSettings(Options):
         "auto", "auto (measured at start), float32, bfloat16 or float16", applies="rebuild"
     )
     threads: Threads = setting("auto", "CPU threads of the engine: auto or a number", applies="rebuild")
-    fp8: bool = setting(
-        False, "linear layers in 8-bit numbers, on cards that have them: faster, coarser", applies="rebuild"
+    fp8: Literal["none", "linear", "all"] = setting(
+        "none",
+        "layers in 8-bit numbers, on cards that have them: none, linear, or all (convolutions too); coarser",
+        applies="rebuild",
     )
 
 

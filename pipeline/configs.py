@@ -25,7 +25,7 @@ class CaptureConfig:
 class EngineConfig:
     """The engine's part of the settings, resolved as far as a process without torch can (see `daemon.settings`).
 
-    kind: auto, or a file of `pipeline/engine/kinds`. fp8: linear layers in 8-bit numbers where the card has them.
+    kind: auto, or a file of `pipeline/engine/kinds`. fp8: layers in 8-bit numbers, none, linear or all.
     pictures: False for text-to-image, where frames are only a clock. threads: of the CPU; 0 = choose.
     check: see `pipeline.content_guard`.
     """
@@ -44,7 +44,7 @@ class EngineConfig:
     device: str = "auto"
     dtype: str = "auto"
     threads: int = 0
-    fp8: bool = False
+    fp8: str = "none"
     offline: bool = False
     allow_pickle: bool = False
     pictures: bool = True

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 
@@ -15,6 +15,9 @@ from pipeline.configs import EngineConfig
 from pipeline.messages import GuidanceForm
 from pipeline.models.model import Model
 from pipeline.stream_shape import StreamShape
+
+if TYPE_CHECKING:
+    from pipeline.engine.fp8 import EightBit
 
 EXTRA_ROWS: Final[Mapping[GuidanceForm, Callable[[int], int]]] = {
     "none": lambda steps: 0,
@@ -31,8 +34,8 @@ class Job:
 
     model, vae, allow_pickle: as in `EngineConfig`. weights: every LoRA in force, fused. device, dtype: PyTorch's names.
     height, width: of the pictures, pixels. frames: F. steps: T. rows: of the UNet calls wanted now, the first the
-    most urgent. threads: of all UNet calls at a time on a CPU. fp8: linear layers in 8-bit numbers where the card
-    has them.
+    most urgent. threads: of all UNet calls at a time on a CPU. fp8: none, linear or all; `eight_bit` is the same
+    for code.
     """
 
     kind: str
@@ -48,7 +51,7 @@ class Job:
     steps: int
     rows: tuple[int, ...]
     threads: int
-    fp8: bool = False
+    fp8: str = "none"
 
     @staticmethod
     def of(config: EngineConfig, model: Model, shape: StreamShape, form: GuidanceForm, threads: int) -> Job:
@@ -73,6 +76,11 @@ class Job:
     def like(self, other: Job) -> bool:
         """Whether one engine serves both, given the rows."""
         return replace(self, steps=0, rows=()) == replace(other, steps=0, rows=())
+
+    @property
+    def eight_bit(self) -> EightBit | None:
+        """Layers in 8-bit numbers; None: no layers."""
+        return None if self.fp8 == "none" else cast("EightBit", self.fp8)
 
     @property
     def torch_dtype(self) -> torch.dtype:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,20 +12,23 @@ from pipeline.cross_attention import KV
 from pipeline.engine.parts import DecodePart, EncodePart, UNetPart, flat
 from pipeline.models.model import Model
 
+if TYPE_CHECKING:
+    from pipeline.engine.fp8 import EightBit
+
 
 class ModuleParts:
-    """See `pipeline.engine.parts.Parts`: any number of rows. fp8: linear layers of a copy of the UNet in 8 bits."""
+    """See `pipeline.engine.parts.Parts`: any number of rows. eight_bit: those layers, of a copy of the UNet."""
 
     large = False
 
-    def __init__(self, model: Model, rows: tuple[int, ...], *, fp8: bool = False) -> None:
+    def __init__(self, model: Model, rows: tuple[int, ...], *, eight_bit: EightBit | None = None) -> None:
         self._rows = frozenset(rows)
         self._encode, self._decode, self._unet = EncodePart(model), DecodePart(model), UNetPart(model)
-        if fp8:
+        if eight_bit is not None:
             from pipeline.engine.fp8 import quantize
 
             self._unet.unet = copy.deepcopy(model.unet)
-            quantize(self._unet.unet)
+            quantize(self._unet.unet, eight_bit)
         self._dtype = model.dtype
 
     def rows(self) -> frozenset[int]:

@@ -174,8 +174,11 @@ class Upgrade:
         if (reason := module.available(self.eager.device.type)) is not None:
             self._refuse(job.kind, reason, "warning" if self.asked_for else "info")
             return
-        if job.fp8 and not getattr(module, "FP8", False):
-            self._refuse(job.kind, "engine.fp8 is on, and only cuda_graph has 8-bit layers: set it to false")
+        if job.eight_bit is not None and not getattr(module, "FP8", False):
+            self._refuse(
+                job.kind,
+                "engine.fp8 is on, and only cuda_graph and inductor have 8-bit layers: set it to none",
+            )
             return
         place: Place | None = None
         try:
@@ -201,7 +204,8 @@ class Upgrade:
             if place is not None:
                 place.discard()  # what cannot be loaded is built anew at the next start
             return
-        if (reason := agreement.objection(found)) is not None:
+        limit = agreement.LIMIT if job.eight_bit is None else agreement.LIMIT_8_BIT
+        if (reason := agreement.objection(found, limit)) is not None:
             engine.close()
             self._refuse(job.kind, reason)
             return

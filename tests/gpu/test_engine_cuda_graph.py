@@ -12,9 +12,10 @@ import torch
 
 from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner
-from pipeline.engine.agreement import LIMIT, distance, objection, relative
+from pipeline.engine.agreement import LIMIT, LIMIT_8_BIT, distance, objection, relative
 from pipeline.engine.build_process import build_in_process
 from pipeline.engine.eager import EagerEngine
+from pipeline.engine.fp8 import supported
 from pipeline.engine.graph_engine import GraphEngine
 from pipeline.engine.job import Job
 from pipeline.engine.kinds import cuda_graph, inductor
@@ -154,24 +155,27 @@ def test_recording_beside_a_thread_that_paints_and_allocates(model):
     engine.close()
 
 
-def test_8_bit_layers_stay_near(model):
-    from pipeline.engine.fp8 import supported
-
+@pytest.mark.parametrize("what", ["linear", "all"])
+def test_8_bit_layers_stay_near(model, what):
     if (reason := supported(torch.device("cuda"))) is not None:
         pytest.skip(reason)
-    engine = cuda_graph.load(job(1, fp8=True), None, EagerEngine(model))
+    engine = cuda_graph.load(job(1, fp8=what), None, EagerEngine(model))
     assert not engine.follows_weights
     found = distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))
-    assert found.pictures < 4.0, found
+    assert objection(found, LIMIT_8_BIT) is None, found
     engine.close()
 
 
 @pytest.mark.slow
-def test_inductor_builds_apart_and_equals_eager(model, tmp_path):
+@pytest.mark.parametrize("what", ["none", "linear", "all"])
+def test_inductor_builds_apart_and_equals_eager(model, tmp_path, what):
     if (reason := inductor.available("cuda")) is not None:
         pytest.skip(reason)
-    wanted = job(1, kind="inductor")
+    if what != "none" and (reason := supported(torch.device("cuda"))) is not None:
+        pytest.skip(reason)
+    wanted = job(1, kind="inductor", fp8=what)
     build_in_process(wanted, tmp_path, threading.Event())
     engine = inductor.load(wanted, tmp_path, EagerEngine(model))
-    assert objection(distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))) is None
+    found = distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))
+    assert objection(found, LIMIT if what == "none" else LIMIT_8_BIT) is None, found
     engine.close()

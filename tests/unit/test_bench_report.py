@@ -126,3 +126,14 @@ def test_goals_of_a_cpu_are_ratios_to_the_eager_engine():
 def test_a_daemons_result_is_told_as_a_table():
     text = report.daemon_table(figures())
     assert "| 1 step | 20.0 | 36.0 (openvino) | 33.0 | 0.92 | 1.65 | 1.25 | 60.00 |" in text
+
+
+def test_8_bit_layers_are_told_with_their_pictures_distance_or_why_not():
+    row = {
+        "ms": 2.5, "kind": "inductor", "refused": {"cuda_graph": "too far"},
+        "distance": {"psnr_db": 31.25, "ssim": 0.9412, "prediction": 0.052},
+    }  # fmt: skip
+    text = report.eight_bit_table({"all": row})
+    assert "| all | 2.50 | inductor | 31.2 | 0.941 | 5.2% |" in text
+    assert "all: cuda_graph: too far" in text
+    assert "need a CUDA card" in report.eight_bit_table({"why": "8-bit layers need a CUDA card"})

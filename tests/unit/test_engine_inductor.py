@@ -7,11 +7,14 @@ import threading
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from pipeline.conditioning import TextConditioner, TextContext
 from pipeline.engine.agreement import relative
 from pipeline.engine.build_process import build_in_process
 from pipeline.engine.eager import EagerEngine
+from pipeline.engine.fp8 import Fp8Convolution, Fp8Linear, quantize
+from pipeline.engine.inductor_parts import compile_part
 from pipeline.engine.job import Job
 from pipeline.engine.kinds import inductor as kind
 from pipeline.models.load import load_model
@@ -44,3 +47,33 @@ def test_packages_equal_eager_and_are_built_once(tmp_path):
         x, t = torch.randn(2, *z.shape[1:]), torch.rand(2) * 999
         assert relative(engine.predict(x, t, context), eager.predict(x, t, context)) < 1e-4
         assert engine.kind == "inductor"
+
+
+class _Blocks(nn.Module):
+    """A residual block and a feed-forward of the model's middle: every kind of layer that has 8 bits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        middle = load_model("builtin").unet.mid_block
+        self.resnet = middle.resnets[0]
+        self.forward_part = middle.attentions[0].transformer_blocks[0].ff
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        out: Tensor = self.forward_part(self.resnet(x, time).permute(0, 2, 3, 1).flatten(1, 2))
+        return out
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, of its compiler; else a process of its own hears them
+@torch.no_grad()
+def test_8_bit_layers_are_compiled_as_they_are_called(tmp_path):
+    blocks = _Blocks().eval()
+    x, time = torch.randn(2, 160, 8, 6), torch.randn(2, 256)
+    plain = blocks(x, time)
+    assert quantize(blocks, "all") == 5
+    assert {Fp8Convolution, Fp8Linear} <= {type(module) for module in blocks.modules()}
+    called = blocks(x, time)
+    compile_part(blocks, (x, time), tmp_path / "blocks.pt2")
+    compiled = torch._inductor.aoti_load_package(str(tmp_path / "blocks.pt2"))(x, time)
+    assert 1e-3 < relative(called, plain) < 0.1
+    # A sum in another order may round a number to its neighbour: far below what the 8 bits themselves do.
+    assert relative(compiled, called) < 0.2 * relative(called, plain)

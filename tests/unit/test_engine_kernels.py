@@ -1,20 +1,27 @@
-"""Fused self-attention, 8-bit linear layers, and the choice of an attention kernel by measurement."""
+"""Fused self-attention, 8-bit layers, and the choice of an attention kernel by measurement."""
 
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.attention import SDPBackend
 
+from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner
 from pipeline.engine import attention
-from pipeline.engine.agreement import LIMIT, Distance, objection, relative
+from pipeline.engine.agreement import LIMIT_8_BIT, Distance, distance, objection, relative
 from pipeline.engine.eager import EagerEngine
-from pipeline.engine.fp8 import Fp8Linear, quantize
+from pipeline.engine.fp8 import Fp8Convolution, Fp8Linear, quantize
 from pipeline.models.load import load_model
+from pipeline.schedule import Schedule
+
+PORTRAIT = Path(__file__).parents[2] / "pipeline" / "sources" / "_demo" / "astronaut.jpg"
 
 
 def test_fused_attention_is_the_same_and_follows_weights_written_in_place():
@@ -51,17 +58,49 @@ def test_an_8_bit_layer_is_near_its_linear_layer(bias):
     assert (expected.abs() / size).max() > 0.1
 
 
-def test_8_bit_layers_take_every_suitable_place_and_the_unet_stays_near():
-    model = load_model("builtin")
-    eager, context = EagerEngine(model), TextConditioner(model).encode("anime")
-    x, t = torch.randn(1, 16, 4, 6), torch.tensor([99.0])
-    before = eager.predict(x, t, context)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "bias"),
+    [(3, 1, 1, True), (3, 2, 1, False), (1, 1, 0, True), ((1, 3), 1, (0, 2), True)],
+)
+def test_an_8_bit_layer_is_near_its_convolution(kernel, stride, padding, bias):
+    conv = nn.Conv2d(32, 48, kernel, stride, padding, bias=bias)
+    with torch.no_grad():
+        conv.weight[3] *= 100  # outputs and rows of very different sizes each have a scale
+        x = torch.randn(2, 32, 7, 10).to(memory_format=torch.channels_last)
+        x[1] *= 1000
+        got, expected = Fp8Convolution(conv)(x), conv(x)
+        size = nn.functional.conv2d(x**2, torch.ones_like(conv.weight[:1]), None, stride, padding).sqrt()
+        size = size * conv.weight.flatten(1).norm(dim=1)[:, None, None] + 1e-6
+    assert got.shape == expected.shape
+    assert got.dtype == x.dtype
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    # One scale for a row's whole picture: beside |x| |w|, small numbers are rounded to nothing near large ones.
+    assert ((got - expected).abs() / size).max() < 0.05
+    assert (expected.abs() / size).max() > 0.12
+
+
+@pytest.mark.parametrize("what", ["linear", "all"])
+def test_8_bit_layers_take_every_suitable_place_and_the_picture_stays_near(what):
+    model, plain = load_model("builtin"), load_model("builtin")
     model.unet.fuse_attention()
-    linears = sum(isinstance(m, nn.Linear) for m in model.unet.modules())
-    taken = quantize(model.unet)
+    kinds = (nn.Linear,) if what == "linear" else (nn.Linear, nn.Conv2d)
+    places = sum(isinstance(m, kinds) for m in model.unet.modules())
+    taken = quantize(model.unet, what)
     assert model.unet.mid_block.attentions[0].transformer_blocks[0].attn1._fused is None
-    assert linears / 2 < taken <= linears
-    assert 1e-4 < relative(eager.predict(x, t, context), before) < 0.1
+    assert places / 2 < taken <= places
+    assert any(isinstance(m, Fp8Convolution) for m in model.unet.modules()) == (what == "all")
+    context = TextConditioner(plain).encode("anime")
+    admission = Admission(
+        context=context, negative=None, guidance="none", guidance_scale=1.0, delta=1.0,
+        schedule=Schedule.of(plain.alphas_cumprod, (20, 40)), noise=torch.randn(2, 16, 12, 16), revision=1,
+    )  # fmt: skip
+    portrait = np.asarray(Image.open(PORTRAIT).convert("RGB").resize((128, 96)))
+    found = distance(EagerEngine(plain), EagerEngine(model), portrait[None], admission)
+    assert found.latents == 0.0, "the autoencoder keeps its numbers"
+    assert found.prediction > 1e-3
+    assert objection(found, LIMIT_8_BIT) is None, found
+    assert found.psnr_db > 25
+    assert found.ssim > 0.8
 
 
 def test_the_fastest_backend_that_works_comes_first_and_mathematics_last():
@@ -85,6 +124,14 @@ def test_shapes_of_self_attention_are_the_crossed_levels():
 
 
 def test_an_engine_is_refused_for_any_of_its_distances():
-    assert objection(Distance(0.01, 0.01, 1.0)) is None
+    assert objection(Distance(0.01, 0.01, 1.0, psnr_db=20.0, ssim=0.5)) is None
     for far in (Distance(0.5, 0, 0), Distance(0, 0.04, 0), Distance(0, 0, 2.1), Distance(float("inf"), 0, 0)):
-        assert str(LIMIT) in (objection(far) or "")
+        assert "at most latents 3%, prediction 3%, pictures 2 grey levels" in (objection(far) or "")
+    assert objection(Distance(0.01, 0.1, 3.0)) is not None
+    assert objection(Distance(0.01, 0.1, 3.0), LIMIT_8_BIT) is None
+    assert objection(Distance(0.01, 0.3, 3.0), LIMIT_8_BIT) is not None
+
+
+def test_the_worst_of_two_distances_is_the_worse_in_every_number():
+    worse = Distance(0.1, 0.2, 3.0, 30.0, 0.9).worst(Distance(0.2, 0.1, 2.0, 20.0, 0.95))
+    assert worse == Distance(0.2, 0.2, 3.0, 20.0, 0.9)

@@ -57,4 +57,4 @@ def test_without_the_card_or_the_library_it_says_what_mends_it(monkeypatch):
     assert "device is cpu" in (kind.available("cpu") or "")
     monkeypatch.setattr(kind.importlib.util, "find_spec", lambda name: None)
     assert "phosphene[tensorrt]" in (kind.available("cuda") or "")
-    assert replace(JOB, fp8=True) != JOB
+    assert replace(JOB, fp8="all") != JOB

@@ -316,7 +316,7 @@ def test_what_cannot_be_loaded_is_built_anew_at_the_next_start(monkeypatch, tmp_
 
 def test_8_bit_layers_are_not_left_out_silently(monkeypatch, tmp_path):
     stand = Stand(monkeypatch, tmp_path)
-    stand.build.config = replace(stand.build.config, fp8=True)
+    stand.build.config = replace(stand.build.config, fp8="linear")
     stand.build.apply(replace(STATE, revision=2))
     with stand:
         stand.settle()
@@ -341,7 +341,7 @@ def test_the_key_names_everything_that_another_result_could_come_from(monkeypatc
         replace(job, **change).key("2026.4")
         for change in (
             {"model": str(BUILTIN)}, {"device": "cpu:0"}, {"dtype": "float32"}, {"height": 128}, {"width": 320},
-            {"frames": 2}, {"threads": 2}, {"fp8": True}, {"vae": str(BUILTIN / "vae")},
+            {"frames": 2}, {"threads": 2}, {"fp8": "all"}, {"vae": str(BUILTIN / "vae")},
             {"weights": ((str(BUILTIN / "vae" / "config.json"), 0.5),)},
             {"weights": ((str(BUILTIN / "vae" / "config.json"), 0.6),)},
         )

@@ -31,10 +31,10 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.module_parts import ModuleParts
 
     eager.model.unet.fuse_attention()
-    if job.fp8:
-        from pipeline.engine.fp8 import supported
-        from pipeline.errors import EngineError
+    if job.eight_bit is not None:
+        from pipeline.engine.fp8 import check_supported
 
-        if (reason := supported(eager.device)) is not None:
-            raise EngineError(f"engine.fp8 is on, but {reason}", "set engine.fp8: false")
-    return graph_engine("cuda_graph", eager, ModuleParts(eager.model, job.every_rows, fp8=job.fp8), job)
+        check_supported(eager.device)
+    return graph_engine(
+        "cuda_graph", eager, ModuleParts(eager.model, job.every_rows, eight_bit=job.eight_bit), job
+    )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AUTO: Final[Mapping[str, int]] = {"cuda": 2}
 RISKY: Final = True
+FP8: Final = True
 
 
 def available(device: str) -> str | None:
@@ -38,7 +39,13 @@ def build(job: Job, folder: Path, say: Say) -> None:
     from pipeline.engine.building import model_for
     from pipeline.engine.inductor_parts import compile_parts
 
-    compile_parts(model_for(job, job.torch_dtype), job, folder, say)
+    model = model_for(job, job.torch_dtype)
+    if job.eight_bit is not None:
+        from pipeline.engine.fp8 import check_supported, quantize
+
+        check_supported(model.device)
+        quantize(model.unet, job.eight_bit)
+    compile_parts(model, job, folder, say)
 
 
 def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
