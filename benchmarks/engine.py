@@ -35,8 +35,8 @@ from PIL import Image, ImageOps
 from benchmarks import goals, original, report
 from benchmarks.shapes import BUILTIN, SHAPES, folder_of
 from daemon.bench.rows import rows
-from pipeline.build import cores, device_for, device_name, dtype_for
 from pipeline.configs import EngineConfig
+from pipeline.devices import cores, device_for, device_name, dtype_for
 from pipeline.engine import agreement
 from pipeline.engine.fp8 import supported
 from pipeline.engine.pictures import Pictures

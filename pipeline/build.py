@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,14 +15,13 @@ from pipeline.conditioning import TextConditioner
 from pipeline.configs import EngineConfig
 from pipeline.consistency import TemporalConsistency
 from pipeline.content_guard import ContentGuard, find_check
-from pipeline.engine import precision
+from pipeline.devices import compiled_threads, cores, denoiser_threads, device_for, device_name, dtype_for
 from pipeline.engine.build_process import build_in_process
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.job import Job
 from pipeline.engine.kinds._contract import wanted
 from pipeline.engine.switch import EngineSwitch
 from pipeline.engine.upgrade import Tell, Upgrade
-from pipeline.errors import EngineError
 from pipeline.frame import now_ns
 from pipeline.live_admission import LiveAdmission, Target
 from pipeline.messages import GuidanceForm, LiveState, Mode
@@ -231,6 +229,8 @@ def build(
         allow_pickle=config.allow_pickle,
         progress=progress,
     )
+    if device.type == "cuda":
+        model.unet.fuse_attention()
     eager = EagerEngine(model)
     engine = EngineSwitch(eager)
     conditioner = TextConditioner(
@@ -285,67 +285,3 @@ def facts_of(shape: StreamShape, info: dict[str, Any]) -> dict[str, Any]:
     """The part of an engine's facts that changes with the shape."""
     detail = f"{info['model']} on {info['device']}, {info['dtype']}, {shape.canvas}, {shape.said_steps}"
     return {"steps": shape.steps, "size": str(shape.canvas), "detail": detail}
-
-
-def device_for(wanted: str) -> torch.device:
-    """auto: the first CUDA (or ROCm) card, else Apple's GPU, else Intel's, else the CPU.
-
-    Raises EngineError where a device is asked for by name that PyTorch cannot see.
-    """
-    if wanted == "auto":
-        return torch.device(next((name for name, there in _present().items() if there), "cpu"))
-    device = torch.device(wanted)
-    if not _present().get(device.type, True):
-        raise EngineError(
-            f"engine.device is {wanted}, but this PyTorch ({torch.__version__}) sees no such device",
-            "use engine.device: auto, or install a PyTorch built for it",
-        )
-    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise EngineError(
-            f"engine.device is {wanted}, but there are {torch.cuda.device_count()} cards", "use cuda:0"
-        )
-    return device
-
-
-def _present() -> dict[str, bool]:
-    """Kinds of devices that this PyTorch sees, best first."""
-    return {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "xpu": torch.xpu.is_available(),
-    }
-
-
-def dtype_for(wanted: str, device: torch.device) -> torch.dtype:
-    """auto: measured (see `pipeline.engine.precision`)."""
-    named = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    return named[wanted] if wanted in named else precision.choose(device)
-
-
-def device_name(device: torch.device) -> str:
-    """For people: the card's name, or "cpu"."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def denoiser_threads(available: int) -> int:
-    """Threads of one UNet operation on a CPU of so many cores.
-
-    One core is left to decoding, camera and sinks, beyond four a second one; on two cores the UNet has one to
-    itself (see `pipeline.runner`).
-    """
-    return max(1, available - 1 if available <= 4 else available - 2)
-
-
-def compiled_threads(available: int) -> int:
-    """Threads of a compiled engine on a CPU of so many cores, whether one call has them or two at a time.
-
-    All of up to four: they sleep at a barrier, so decoding, camera and sinks take their share by the system's own
-    scheduling. Beyond four, two cores are left to those.
-    """
-    return max(1, available if available <= 4 else available - 2)

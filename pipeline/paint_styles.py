@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
-from pipeline.build import cores, device_for, dtype_for
 from pipeline.configs import EngineConfig, from_json
+from pipeline.devices import cores, device_for, dtype_for
 from pipeline.errors import PhospheneError
 from pipeline.frame import Image, Size
 from pipeline.messages import Style

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import scaled_dot_product_attention
+from torch import Tensor
+from torch.nn.attention import SDPBackend
 
-CANDIDATES = (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION)
-ROUNDS = 20
-
+Kernel = Callable[[Tensor, Tensor, Tensor], object]
 Timer = Callable[[Callable[[], object]], float]
 """Milliseconds of a call on the device."""
 
+KERNELS: Mapping[SDPBackend, Kernel] = {
+    SDPBackend.CUDNN_ATTENTION: lambda q, k, v: torch.ops.aten._scaled_dot_product_cudnn_attention(
+        q, k, v, None, False
+    ),
+    SDPBackend.FLASH_ATTENTION: lambda q, k, v: torch.ops.aten._scaled_dot_product_flash_attention(q, k, v),
+    SDPBackend.EFFICIENT_ATTENTION: lambda q, k, v: torch.ops.aten._scaled_dot_product_efficient_attention(
+        q, k, v, None, False
+    ),
+}
+"""Called by name, and not through `sdpa_kernel`: what that forbids, it forbids to every thread of the process, the
+painting one too."""
+
+WIDTHS = 8
+"""Heads are as wide as a multiple of it: flash attention is given padded ones, the others refuse them."""
+
+ROUNDS, CALLS = 5, 20
+
 
 def order_for(
-    shapes: Sequence[tuple[int, ...]],
+    shapes: tuple[tuple[int, ...], ...],
     device: torch.device,
     dtype: torch.dtype,
     milliseconds: Timer,
-    candidates: Sequence[SDPBackend] = CANDIDATES,
+    kernels: Mapping[SDPBackend, Kernel] = KERNELS,
 ) -> list[SDPBackend]:
     """Backends from the fastest on; those that cannot compute these shapes last, plain mathematics at the very end.
 
@@ -29,33 +45,49 @@ def order_for(
 
     def total(backend: SDPBackend) -> float:
         try:
-            with sdpa_kernel(backend):
-                return sum(_time(shape, device, dtype, milliseconds) for shape in shapes)
-        except RuntimeError:  # not built in, or no kernel for this head width
+            return sum(_time(backend, kernels[backend], shape) for shape in shapes)
+        except (RuntimeError, NotImplementedError):  # not built in, or no kernel for this head width
             return float("inf")
 
-    return [*sorted(candidates, key=total), SDPBackend.MATH]
+    def _time(backend: SDPBackend, kernel: Kernel, shape: tuple[int, ...]) -> float:
+        *rest, width = shape
+        if width % WIDTHS and backend is not SDPBackend.FLASH_ATTENTION:
+            return float("inf")
+        padded = (*rest, -(-width // WIDTHS) * WIDTHS)
+        # Drawn on the CPU: the card's generator belongs to whoever records a graph.
+        q, k, v = (torch.randn(padded).to(device, dtype) for _ in range(3))
+        return milliseconds(lambda: kernel(q, k, v))
+
+    return [*sorted(kernels, key=total), SDPBackend.MATH]
 
 
-def _time(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype, milliseconds: Timer) -> float:
-    q, k, v = (torch.randn(shape, device=device, dtype=dtype) for _ in range(3))
-    return milliseconds(lambda: scaled_dot_product_attention(q, k, v))
+@lru_cache
+def order_on_card(
+    shapes: tuple[tuple[int, ...], ...], device: torch.device, dtype: torch.dtype
+) -> list[SDPBackend]:
+    """`order_for`, measured beside whatever the card does meanwhile."""
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream), torch.no_grad():
+        return order_for(shapes, device, dtype, on_card)
 
 
 def on_card(call: Callable[[], object]) -> float:
-    """A `Timer` of CUDA events."""
+    """A `Timer` of CUDA events on the current stream: the least of some rounds, as painted frames may come between."""
     call()
-    begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-    end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-    begin.record()
+    best = float("inf")
     for _ in range(ROUNDS):
-        call()
-    end.record()
-    end.synchronize()
-    return float(begin.elapsed_time(end)) / ROUNDS
+        begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        begin.record()
+        for _ in range(CALLS):
+            call()
+        end.record()
+        end.synchronize()
+        best = min(best, float(begin.elapsed_time(end)) / CALLS)
+    return best
 
 
-def shapes_of(config: object, rows: int, height: int, width: int) -> list[tuple[int, ...]]:
+def shapes_of(config: object, rows: int, height: int, width: int) -> tuple[tuple[int, ...], ...]:
     """Queries of self-attention at every crossed level of a UNet, for latents of height × width."""
     from pipeline.models.unet_config import UNetConfig
 
@@ -65,4 +97,4 @@ def shapes_of(config: object, rows: int, height: int, width: int) -> list[tuple[
         if config.crossed_down[level]:
             heads, tokens = config.heads[level], (height >> level) * (width >> level)
             found.append((rows, heads, tokens, channels // heads))
-    return found
+    return tuple(found)

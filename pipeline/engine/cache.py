@@ -79,7 +79,11 @@ class Place:
         try:
             yield
         finally:
-            (self.folder / "trials").unlink(missing_ok=True)
+            self.end_trial()
+
+    def end_trial(self) -> None:
+        """It is no fault of the engine's if it gets no further than this."""
+        (self.folder / "trials").unlink(missing_ok=True)
 
     @contextmanager
     def no_trial(self) -> Iterator[None]:

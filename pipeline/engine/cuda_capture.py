@@ -6,6 +6,7 @@ Written without a card at hand: `tests/gpu/test_engine_cuda_graph.py` is what ha
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from typing import Any, Final
 
@@ -18,8 +19,10 @@ from pipeline.engine.graph_engine import GraphEngine, Replay, Work
 from pipeline.engine.job import Job
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pending, Pictures
+from pipeline.engine.recording import keeping
 
 _CHOSEN: Final = contextlib.ExitStack()
+_CAPTURING: Final = threading.Lock()  # one capture at a time in the process: they share the card's generator
 WARM_UPS: Final = 3  # kernels are chosen and workspaces taken before anything is captured
 _RING: Final = 4  # one being written, one waiting, one being decoded, one being brought down
 
@@ -33,7 +36,7 @@ def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job) -> Graph
     model = eager.model
     sides = job.height // model.vae_scale, job.width // model.vae_scale
     shapes = attention.shapes_of(model.unet.config, job.rows[0], *sides)
-    order = attention.order_for(shapes, eager.device, eager.dtype, attention.on_card)
+    order = attention.order_on_card(shapes, eager.device, eager.dtype)
     # The choice is the process's, for good: every recording and every eager call uses it. Dropped, it would end.
     _CHOSEN.enter_context(sdpa_kernel(order, set_priority=True))
     facts = {"attention": order[0].name.lower().removesuffix("_attention")}
@@ -44,29 +47,66 @@ def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job) -> Graph
 
 
 class CudaRecorder:
-    """Captures on a stream of its own while other threads work on theirs."""
+    """Captures on streams of its own while other threads work on theirs.
+
+    apart: on another stream too, since cuBLAS has one workspace for each, and a recording goes on using its own.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self._stream = _stream(device)
+        self._stream, self._apart = _stream(device), _stream(device)
         self._shared = torch.cuda.graph_pool_handle()
-        self._lock = threading.Lock()
 
     def record(self, work: Work, warm_up: Work | None = None, *, apart: bool = False) -> tuple[Any, Replay]:
-        graph = torch.cuda.CUDAGraph()
+        stream = self._apart if apart else self._stream
         pool = torch.cuda.graph_pool_handle() if apart else self._shared
-        with self._lock, torch.cuda.stream(self._stream), torch.no_grad():
-            self._stream.wait_stream(torch.cuda.default_stream(self._stream.device))
+        with _CAPTURING, torch.cuda.stream(stream), torch.no_grad(), keeping() as kept:
+            stream.wait_stream(torch.cuda.default_stream(stream.device))
             for _ in range(WARM_UPS):
                 (warm_up or work)()
-            self._stream.synchronize()
-            # Not `torch.cuda.graph`: that collects garbage and waits for the whole device, painting included.
-            # thread_local: what the painting thread does meanwhile is no part of this capture and not forbidden.
-            graph.capture_begin(pool=pool, capture_error_mode="thread_local")
-            try:
-                result = work()
-            finally:
-                graph.capture_end()
-        return result, graph.replay
+            stream.synchronize()
+            graph, result = _captured(work, pool)
+
+        def replay(needed: object = kept) -> None:
+            graph.replay()
+
+        return result, replay
+
+
+def _captured(work: Work, pool: Any) -> tuple[torch.cuda.CUDAGraph, Any]:
+    """Not `torch.cuda.graph`: that collects garbage and waits for the whole device, painting included.
+
+    thread_local: what the painting thread does meanwhile is no part of this capture and not forbidden. No garbage is
+    collected meanwhile: freeing memory or a module would be part of it, and forbidden.
+    """
+    graph = torch.cuda.CUDAGraph()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+        try:
+            result = work()
+        except BaseException:
+            _abandon(graph, pool)
+            raise
+        graph.capture_end()
+    finally:
+        if collecting:
+            gc.enable()
+    return graph, result
+
+
+def _abandon(graph: torch.cuda.CUDAGraph, pool: Any) -> None:
+    """After a failed capture `capture_end` throws before it has told allocator and generator that it is over; then
+    the one would hold memory back for good and the other refuse every draw (PyTorch before 2.13)."""
+    with contextlib.suppress(RuntimeError):
+        graph.capture_end()
+        return
+    with contextlib.suppress(RuntimeError):
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+    with contextlib.suppress(RuntimeError):
+        nothing = torch.cuda.CUDAGraph()
+        nothing.capture_begin(capture_error_mode="thread_local")
+        nothing.capture_end()
 
 
 class CudaTransfers:

@@ -53,8 +53,9 @@ class _Fp8Product(nn.Module):
 
     def forward(self, rounded: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
         out = torch._scaled_mm(
-            rounded, self.weight8.t(), scale_a=scale, scale_b=self.scale, out_dtype=torch.bfloat16
-        ).to(dtype)
+            rounded, self.weight8.t(), scale_a=scale, scale_b=self.scale, out_dtype=torch.bfloat16,
+            use_fast_accum=rounded.is_cuda,
+        ).to(dtype)  # fmt: skip
         return out if self.bias is None else out + self.bias
 
 

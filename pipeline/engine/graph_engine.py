@@ -104,9 +104,10 @@ class GraphEngine(StreamBatched):
         self.on_missing: Callable[[int], None] = lambda rows: None
         self._job = job
         self._asked: set[int] = set()
-        self._steps: dict[Layout, _Step] = {}
+        self._steps: tuple[StreamBatch | None, dict[Layout, _Step]] = None, {}  # of that batch's tensors
         self._batch: StreamBatch | None = None
         self._wanted: queue.SimpleQueue[StreamBatch | None] = queue.SimpleQueue()
+        self._asking = threading.Lock()  # of `_wanted` and `_recorded` together
         self._recorded = threading.Event()
         threading.Thread(target=self._record_steps, name="graph-record", daemon=True).start()
 
@@ -141,14 +142,15 @@ class GraphEngine(StreamBatched):
         if adopted:
             self._adopt(batch)
         layout = batch.load(admission, tags)
-        recorded = self._steps.get(layout)
+        of, steps = self._steps
+        recorded = steps.get(layout) if of is batch else None
         if recorded is None:
             emitted, finite = batch.compute(latents, layout)
         else:
             emitted, finite = recorded(latents)
         out = batch.collect(self._transfers.keep(emitted), finite)
         if adopted:
-            self._wanted.put(batch)  # every static tensor has its place now
+            self._want(batch)  # every static tensor has its place now
         return out
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -164,7 +166,7 @@ class GraphEngine(StreamBatched):
         pass
 
     def info(self) -> dict[str, Any]:
-        return {**self._facts, "rows": sorted(self._unets), "graphs": len(self._steps)}
+        return {**self._facts, "rows": sorted(self._unets), "graphs": len(self._steps[1])}
 
     def close(self) -> None:
         self._wanted.put(None)
@@ -173,18 +175,23 @@ class GraphEngine(StreamBatched):
 
     def _adopt(self, batch: StreamBatch) -> None:
         """Another stream batch has other tensors: its layouts are recorded beside the frames that go on."""
-        self._steps = {}
+        self._steps = None, {}
         self._batch = batch
         batch.reserve()
         self._recorded.clear()
+
+    def _want(self, batch: StreamBatch) -> None:
+        with self._asking:
+            self._recorded.clear()
+            self._wanted.put(batch)
 
     def extend(self, rows: int) -> None:
         """Record what was compiled for one more number of rows. From another thread than the painting one."""
         self.parts.add(rows)
         with torch.no_grad():
             self._unets = {**self._unets, rows: _UNet(self, rows, self._job)}
-        if self._batch is not None:
-            self._wanted.put(self._batch)
+        if (batch := self._batch) is not None:
+            self._want(batch)
 
     def recorded(self, timeout_s: float) -> bool:
         """Waits until every form of guidance has its recording, for tests and benchmarks."""
@@ -192,18 +199,22 @@ class GraphEngine(StreamBatched):
 
     def _record_steps(self) -> None:
         while (batch := self._wanted.get()) is not None:
-            try:
-                made = {
-                    layout: _Step(self, batch, layout, context)
-                    for layout, context in batch.steady_layouts()
-                    if layout.rows in self.parts.rows()
-                }
-            except Exception:
-                log.exception("%s: steps are not recorded; the UNet alone is", self.kind)
-                made = {}
             if batch is self._batch:
-                self._steps = made
-                self._recorded.set()
+                try:
+                    self._record_lacking(batch)
+                except Exception:
+                    log.exception("%s: a step is not recorded; the UNet alone is", self.kind)
+            with self._asking:
+                if self._wanted.empty():
+                    self._recorded.set()
+
+    def _record_lacking(self, batch: StreamBatch) -> None:
+        """Every layout whose number of rows is there and that has no recording yet."""
+        for layout, context in batch.steady_layouts():
+            of, steps = self._steps
+            made = steps if of is batch else {}
+            if layout not in made and layout.rows in self.parts.rows():
+                self._steps = batch, {**made, layout: _Step(self, batch, layout, context)}
 
     def compute(self, x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
         """The UNet inside a recording: the parts' own operations, no recording of their own."""

@@ -5,7 +5,8 @@ Ahead of time, because `torch.compile` traces in the process that paints and hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,11 +34,28 @@ def compile_parts(model: Model, job: Job, folder: Path, say: Say) -> None:
         ("decode", DecodePart(model), (latents,)),
     ]
     wanted += [(f"unet_{r}", UNetPart(model), example(model, r, job.height, job.width)) for r in job.rows]
-    for name, part, inputs in wanted:
-        if not (folder / f"{name}.pt2").exists():
-            say(f"Inductor: {name}")
-            compile_part(part.eval(), inputs, folder / f"{name}.pt2")
+    with _fastest_attention(model, job):
+        for name, part, inputs in wanted:
+            if not (folder / f"{name}.pt2").exists():
+                say(f"Inductor: {name}")
+                compile_part(part.eval(), inputs, folder / f"{name}.pt2")
     (folder / "large").write_text(str(int(sum(p.numel() for p in model.unet.parameters()) > _LARGE)), "utf-8")
+
+
+@contextmanager
+def _fastest_attention(model: Model, job: Job) -> Iterator[None]:
+    """On a card the kernel is chosen while compiling: the one that was measured here. Nobody paints in this process."""
+    if model.device.type != "cuda":
+        yield
+        return
+    from torch.nn.attention import sdpa_kernel
+
+    from pipeline.engine import attention
+
+    sides = job.height // model.vae_scale, job.width // model.vae_scale
+    shapes = attention.shapes_of(model.unet.config, job.rows[0], *sides)
+    with sdpa_kernel(attention.order_on_card(shapes, model.device, model.dtype), set_priority=True):
+        yield
 
 
 def compile_part(part: nn.Module, inputs: tuple[Tensor, ...], package: Path) -> None:

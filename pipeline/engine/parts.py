@@ -21,7 +21,8 @@ class EncodePart(nn.Module):
         self.dtype = model.dtype
 
     def forward(self, pictures: Tensor) -> Tensor:
-        scaled = pictures.permute(0, 3, 1, 2).to(self.dtype) * (1.0 / 255.0)
+        # Bytes become numbers first: TensorRT moves no bytes.
+        scaled = pictures.to(self.dtype).permute(0, 3, 1, 2) * (1.0 / 255.0)
         return self.vae.encode(scaled).float()
 
 
@@ -124,5 +125,5 @@ def example(model: Model, rows: int, height: int, width: int) -> tuple[Tensor, .
     shape = (model.latent_channels, height // model.vae_scale, width // model.vae_scale)
     embeds = torch.zeros(1, model.max_tokens, model.text_width, device=model.device, dtype=model.dtype)
     kv = [t.expand(rows, -1, -1, -1).contiguous() for t in flat(model.unet.project_text(embeds))]
-    x = torch.randn(rows, *shape, device=model.device)
+    x = torch.randn(rows, *shape).to(model.device)  # the card's generator belongs to whoever records a graph
     return x, model.unet.waves(torch.full((rows,), 99.0, device=model.device)), *kv

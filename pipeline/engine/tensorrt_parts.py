@@ -15,6 +15,7 @@ from torch import Tensor
 from pipeline.engine.job import Job
 from pipeline.engine.onnx_model import unet_inputs, write_all
 from pipeline.engine.parts import NetworkParts
+from pipeline.engine.recording import keep
 from pipeline.models.model import Model
 
 if TYPE_CHECKING:
@@ -82,28 +83,39 @@ def tensorrt_parts(job: Job, folder: Path) -> NetworkParts:
 
 
 class _Network:
-    """One engine with one context, enqueued on the current stream, so that a graph can capture it."""
+    """One engine, enqueued on the current stream, so that a graph can capture it.
+
+    A context is one execution's scratch memory, and a captured one is used again at every replay: so each recording
+    has a context and a result of its own, and keeps them.
+    """
 
     def __init__(self, runtime: Any, file: Path, names: list[str] | None, device: torch.device) -> None:
         self._engine = runtime.deserialize_cuda_engine(file.read_bytes())
         if self._engine is None:
             raise RuntimeError(f"TensorRT cannot load {file.name}: it was built for another card or version")
-        self._context = self._engine.create_execution_context()
         self._names = names or unet_inputs((self._engine.num_io_tensors - 3) // 2)
-        shape = tuple(self._engine.get_tensor_shape("out"))
+        self._shape, self._device = tuple(self._engine.get_tensor_shape("out")), device
         kinds = {"FLOAT": torch.float32, "HALF": torch.float16, "BF16": torch.bfloat16, "UINT8": torch.uint8}
         self._types = {n: kinds[self._engine.get_tensor_dtype(n).name] for n in (*self._names, "out")}
-        with torch.inference_mode(False):
-            self._out = torch.empty(shape, dtype=self._types["out"], device=device)
+        self._execution: tuple[Any, Tensor] | None = None
         self._held: list[Tensor] = []
 
     def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
-        self._held = [
-            t.to(self._types[name]).contiguous() for name, t in zip(self._names, inputs, strict=True)
-        ]
-        for name, tensor in zip(self._names, self._held, strict=True):
-            self._context.set_tensor_address(name, tensor.data_ptr())
-        self._context.set_tensor_address("out", self._out.data_ptr())
-        if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+        context, out = self._execution or self._new_execution()
+        held = [t.to(self._types[name]).contiguous() for name, t in zip(self._names, inputs, strict=True)]
+        for name, tensor in zip(self._names, held, strict=True):
+            context.set_tensor_address(name, tensor.data_ptr())
+        context.set_tensor_address("out", out.data_ptr())
+        if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise RuntimeError("TensorRT refused to run: its log above says why")
-        return self._out
+        if torch.cuda.is_current_stream_capturing():
+            keep((context, out, held))
+            self._execution = None  # the recording's, from here on
+        else:
+            self._execution, self._held = (context, out), held
+        return out
+
+    def _new_execution(self) -> tuple[Any, Tensor]:
+        with torch.inference_mode(False):
+            out = torch.empty(self._shape, dtype=self._types["out"], device=self._device)
+        return self._engine.create_execution_context(), out

@@ -94,6 +94,7 @@ class Upgrade:
     _stopped: bool = False
     _outdated: threading.Event = field(default_factory=threading.Event)
     _painting: _Painting | None = None
+    _tried: Place | None = None  # last
     _said: set[str] = field(default_factory=set)
     _thread: threading.Thread | None = None
 
@@ -127,6 +128,8 @@ class Upgrade:
             self._change.notify_all()
         if self._thread is not None:
             self._thread.join(0.3)  # it may be inside a compiler; the build ends with this process
+        if (place := self._tried) is not None:
+            place.end_trial()
 
     # ------------------------------------------------------------ the thread
 
@@ -190,6 +193,7 @@ class Upgrade:
                 )
             self._built(job, place, module)
             self._next_live()  # without a camera this takes as long as it likes
+            self._tried = place
             with place.trial() if risky else place.no_trial():
                 engine = module.load(job, place.folder, EagerEngine(self.eager.model))
                 found = self._compared(engine, job.rows[0])

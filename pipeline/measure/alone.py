@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from pipeline.admission import Leaving
-from pipeline.build import Build, Say, build, cores
+from pipeline.build import Build, Say, build
 from pipeline.configs import EngineConfig
+from pipeline.devices import cores
+from pipeline.engine.graph_engine import GraphEngine
 from pipeline.engine.pictures import Pending
 from pipeline.frame import now_ns
 from pipeline.measure.flops import flops_of_call
@@ -20,7 +22,7 @@ from pipeline.messages import LiveState
 from pipeline.prepared import Prepared, Tag
 from pipeline.slot import SlotReader, SlotWriter, ThreadBell, ring_bytes
 
-BUILD_S = 900.0
+BUILD_S, RECORD_S = 900.0, 120.0
 PICTURES = 4
 
 
@@ -73,6 +75,7 @@ class Alone:
         self._pending: Pending | None = None
         self.turn()  # what the fast engine is compared on
         self.settled = self.build.settle(BUILD_S)
+        self._finish_recording()
 
     def change(self, state: LiveState) -> None:
         """Another number of steps, another guidance: waits until the engine that would paint in the end paints."""
@@ -82,6 +85,14 @@ class Alone:
         self._pending = None
         self.turn()
         self.settled = self.build.upgrade.settled.wait(BUILD_S)
+        self._finish_recording()
+
+    def _finish_recording(self) -> None:
+        """What is recorded beside painted frames would be measured with them, and bears no other work on the card."""
+        engine = self.build.engine.present
+        self.turn()
+        if isinstance(engine, GraphEngine):
+            self.settled &= engine.recorded(RECORD_S)
 
     def turn(self) -> None:
         """One call; waits for the pictures of the call before, as the daemon does."""

@@ -15,6 +15,7 @@ from pipeline.messages import LiveState, Style
 
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.timeout(1800),  # compilers
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
 ]
 

@@ -8,6 +8,7 @@ import torch
 
 from pipeline.conditioning import TextConditioner, TextContext
 from pipeline.engine import precision
+from pipeline.engine.agreement import relative
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.pictures import PictureBuffer
 from pipeline.models.load import load_model
@@ -56,7 +57,7 @@ def test_cached_and_uncached_keys_and_values_agree(engines):
     context = TextContext.stack([conditioner.encode(p) for p in ("oil painting", "anime")])
     x, t = torch.randn(2, 16, 32, 32, device=CUDA), torch.tensor([99, 499], device=CUDA)
     cached, plain = gpu.predict(x, t, context), gpu.predict(x, t, TextContext(context.embeds))
-    assert torch.allclose(cached, plain, atol=5e-3)
+    assert relative(cached, plain) < 0.01
 
 
 def test_a_second_upload_does_not_overwrite_the_first(engines):
@@ -75,7 +76,8 @@ def test_a_second_upload_does_not_overwrite_the_first(engines):
 def test_decode_async_does_not_wait(engines):
     _, gpu = engines
     z = gpu.encode(pictures(3))
-    expected = gpu.decode(z)
+    expected = gpu.decode(z).clone()
+    gpu.decode_async(z).result()  # its page-locked memory is free again: taking some would wait for the card
     torch.cuda._sleep(200_000_000)
     pending = gpu.decode_async(z)
     assert not pending.ready()

@@ -14,6 +14,7 @@ from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner
 from pipeline.engine.agreement import LIMIT, LIMIT_8_BIT, distance, objection, relative
 from pipeline.engine.build_process import build_in_process
+from pipeline.engine.cuda_capture import WARM_UPS, CudaRecorder
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.fp8 import supported
 from pipeline.engine.graph_engine import GraphEngine
@@ -155,6 +156,38 @@ def test_recording_beside_a_thread_that_paints_and_allocates(model):
     engine.close()
 
 
+def test_rows_are_added_while_steps_are_recorded(model):
+    """All on the card's one generator and allocator: a recording that fails would refuse every later one."""
+    engine = cuda_graph.load(job(1), None, EagerEngine(model))
+    batch, state = batch_for(engine, 1), state_for(model, 1, 1)
+    engine.step(batch, engine.encode(picture()), state, [0])
+    for rows in (3, 5, 6):
+        engine.extend(rows)
+    assert engine.recorded(60)
+    assert engine.info()["graphs"] == 4
+    assert {3, 5, 6} <= set(engine.info()["rows"])
+    torch.randn(4, device="cuda")  # refused after a capture that did not end
+    engine.close()
+
+
+def test_a_recording_that_fails_leaves_the_card_usable():
+    recorder = CudaRecorder(torch.device("cuda"))
+    x, calls = torch.zeros(4, device="cuda"), iter(range(100))
+
+    def breaks() -> torch.Tensor:
+        if next(calls) >= WARM_UPS:  # the capture itself
+            x.sum().item()  # reads back: forbidden
+        return x + 1
+
+    with pytest.raises(RuntimeError):
+        recorder.record(breaks)
+    torch.randn(4, device="cuda")
+    out, replay = recorder.record(lambda: x + 2)
+    replay()
+    torch.cuda.synchronize()
+    assert out.tolist() == [2.0] * 4
+
+
 @pytest.mark.parametrize("what", ["linear", "all"])
 def test_8_bit_layers_stay_near(model, what):
     if (reason := supported(torch.device("cuda"))) is not None:
@@ -167,6 +200,7 @@ def test_8_bit_layers_stay_near(model, what):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # compilers
 @pytest.mark.parametrize("what", ["none", "linear", "all"])
 def test_inductor_builds_apart_and_equals_eager(model, tmp_path, what):
     if (reason := inductor.available("cuda")) is not None:

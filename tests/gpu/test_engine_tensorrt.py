@@ -17,6 +17,7 @@ from tests.gpu.test_engine_cuda_graph import job, picture, state_for
 
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.timeout(1800),  # compilers
     pytest.mark.slow,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
     pytest.mark.skipif(kind.available("cuda") is not None, reason=kind.available("cuda") or ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -110,17 +111,52 @@ def test_the_fastest_backend_that_works_comes_first_and_mathematics_last():
         call()  # type: ignore[operator]
         return next(took)
 
-    candidates = (SDPBackend.MATH, SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION)
-    order = attention.order_for(
-        [(1, 2, 16, 32)], torch.device("cpu"), torch.float32, milliseconds, candidates
-    )
-    assert order[:2] == [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
-    assert order[-1] is SDPBackend.MATH
+    called: list[tuple[SDPBackend, tuple[int, ...]]] = []
+
+    def kernel(backend: SDPBackend) -> attention.Kernel:
+        return lambda q, k, v: called.append((backend, tuple(q.shape)))
+
+    def refuses(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> object:
+        raise RuntimeError("no kernel for this head width")
+
+    flash, efficient = SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION
+    kernels = {SDPBackend.CUDNN_ATTENTION: refuses, flash: kernel(flash), efficient: kernel(efficient)}
+    order = attention.order_for(((1, 2, 16, 32),), torch.device("cpu"), torch.float32, milliseconds, kernels)
+    assert order == [efficient, flash, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH]
+    assert called == [(flash, (1, 2, 16, 32)), (efficient, (1, 2, 16, 32))]
+
+
+def test_heads_of_odd_widths_are_for_flash_attention_alone_and_padded():
+    seen = []
+
+    def milliseconds(call: object) -> float:
+        call()  # type: ignore[operator]
+        return 1.0
+
+    kernels = {backend: lambda q, k, v: seen.append(q.shape[-1]) for backend in attention.KERNELS}
+    order = attention.order_for(((1, 4, 16, 28),), torch.device("cpu"), torch.float32, milliseconds, kernels)
+    assert order[0] is SDPBackend.FLASH_ATTENTION
+    assert seen == [32]
+
+
+def test_measuring_forbids_nothing_to_the_thread_that_paints():
+    """`sdpa_kernel` would: its switches are the whole process's."""
+    q = torch.randn(1, 2, 4, 8)
+
+    def milliseconds(call: object) -> float:
+        with ThreadPoolExecutor(1) as painter:
+            painter.submit(
+                nn.functional.scaled_dot_product_attention, q.double(), q.double(), q.double()
+            ).result(5)
+        assert torch.backends.cuda.math_sdp_enabled()
+        return 1.0
+
+    attention.order_for(((1, 2, 4, 8),), torch.device("cpu"), torch.float32, milliseconds)
 
 
 def test_shapes_of_self_attention_are_the_crossed_levels():
     model = load_model("builtin")
-    assert attention.shapes_of(model.unet.config, 2, 32, 32) == [(2, 4, 256, 28), (2, 4, 64, 40)]
+    assert attention.shapes_of(model.unet.config, 2, 32, 32) == ((2, 4, 256, 28), (2, 4, 64, 40))
 
 
 def test_an_engine_is_refused_for_any_of_its_distances():

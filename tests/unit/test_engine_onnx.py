@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pipeline.engine.onnx_model import unet_inputs, write_all
 from pipeline.engine.parts import flat
 from pipeline.models.load import load_model
 
+onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 JOB = Job(
@@ -32,6 +34,9 @@ def test_the_onnx_files_compute_what_the_eager_engine_does(tmp_path: Path) -> No
     model = load_model("builtin")
     eager = EagerEngine(model)
     assert write_all(model, JOB, tmp_path) == ["encode", "decode", "unet_2"]
+
+    for name in ("encode", "decode", "unet_2"):
+        assert bytes_inside(onnx.load(tmp_path / f"{name}.onnx")) == [], f"{name}: TensorRT moves no bytes"
 
     def run(name: str, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         session = ort.InferenceSession(str(tmp_path / f"{name}.onnx"), providers=["CPUExecutionProvider"])
@@ -51,6 +56,17 @@ def test_the_onnx_files_compute_what_the_eager_engine_does(tmp_path: Path) -> No
     names = unet_inputs(len(context.kv))
     out = run("unet_2", dict(zip(names, given, strict=True)))
     assert relative(out, eager.predict(x, t, context)) < 1e-4
+
+
+def bytes_inside(network: Any) -> list[str]:
+    """Names of uint8 tensors that are neither input nor output."""
+    graph = onnx.shape_inference.infer_shapes(network).graph
+    ends = {value.name for value in (*graph.input, *graph.output)}
+    return [
+        value.name
+        for value in graph.value_info
+        if value.type.tensor_type.elem_type == onnx.TensorProto.UINT8 and value.name not in ends
+    ]
 
 
 def test_without_the_card_or_the_library_it_says_what_mends_it(monkeypatch):

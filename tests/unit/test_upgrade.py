@@ -15,8 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.build import Build, build, compiled_threads
+from pipeline.build import Build, build
 from pipeline.configs import EngineConfig
+from pipeline.devices import compiled_threads
 from pipeline.engine import upgrade as upgrade_module
 from pipeline.engine.build_process import BuildError
 from pipeline.engine.eager import EagerEngine
@@ -312,6 +313,31 @@ def test_what_cannot_be_loaded_is_built_anew_at_the_next_start(monkeypatch, tmp_
         third.settle()
         assert third.build.engine.kind == "twin"
         assert len(third.builds) == 1
+
+
+def test_an_end_while_an_engine_is_loaded_is_no_fault_of_its(monkeypatch, tmp_path):
+    """Only ends that nobody asked for count against an engine that may end the process."""
+    loading, gate = threading.Event(), threading.Event()
+
+    def slow(job: Job, folder: Path, eager: EagerEngine) -> Twin:
+        loading.set()
+        assert gate.wait(20)
+        return Twin(eager)
+
+    def trials() -> list[Path]:
+        return list(tmp_path.rglob("trials"))
+
+    for _ in range(3):
+        stand = Stand(monkeypatch, tmp_path)
+        stand.kind.RISKY = True
+        monkeypatch.setattr(stand.kind, "load", slow)
+        with stand:
+            until(lambda stand=stand: loading.is_set() or stand.paint())
+            assert len(trials()) == 1, "a crash now would count"
+        assert trials() == []
+        assert stand.told == []
+        loading.clear()
+    gate.set()
 
 
 def test_8_bit_layers_are_not_left_out_silently(monkeypatch, tmp_path):

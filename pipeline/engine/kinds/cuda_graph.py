@@ -30,7 +30,6 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.cuda_capture import graph_engine
     from pipeline.engine.module_parts import ModuleParts
 
-    eager.model.unet.fuse_attention()
     if job.eight_bit is not None:
         from pipeline.engine.fp8 import check_supported
 
