@@ -2,7 +2,11 @@
 
     python benchmarks/engine.py            a CPU: the built-in model at 256²; a card: SD-Turbo's shape at 512², random
     python benchmarks/engine.py --all      and the whole daemon: every goal of docs/benchmarks.md
-    python benchmarks/engine.py --shape tiny --compile --seconds 0.3     every row in a minute, to see that it works
+    python benchmarks/engine.py --shape tiny --seconds 0.3     every row in a few minutes, to see that it works
+
+A frame of ours is the time from one to the next, with the next one begun before the last is fetched, as the daemon runs
+it; the original waits for each. The original runs in a process of its own, while ours is idle, and is left out where it
+is not installed. A compiler may take minutes for each number of steps: --kind cuda_graph needs none.
 
 Rows: 1, 2 and 4 steps without guidance, 4 with RCFG self. Columns: the original, the original with UNet and VAE
 hand-wrapped in torch.compile(mode="reduce-overhead") (a card, or --compile), the original without its stream batch,
@@ -32,7 +36,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from benchmarks import goals, original, report
+from benchmarks import goals, report
+from benchmarks.original_process import NotInstalledError, Originals
 from benchmarks.shapes import BUILTIN, SHAPES, folder_of
 from daemon.bench.rows import rows
 from pipeline.configs import EngineConfig
@@ -94,24 +99,28 @@ def in_turns(systems: dict[str, System], seconds: float, rounds: int) -> dict[st
     return timings
 
 
+def theirs_for(setup: Setup, originals: Originals | None, state: LiveState) -> dict[str, System]:
+    """Every form of the original that one row has; none without the package."""
+    if originals is None:
+        return {}
+    size, steps, form = setup.config.canvas, state.t_index_list, state.style.guidance
+    theirs: dict[str, System] = {"original": originals.make(size, steps, form)}
+    if setup.compiled:
+        theirs["original, compiled"] = originals.make(size, steps, form, compiled=True)
+    if len(steps) > 1:
+        theirs["original, sequential"] = originals.make(size, steps, "none", batched=False)
+    return theirs
+
+
 def compare(
-    setup: Setup, pipe: Any, eager: Alone, fast: Alone, name: str, state: LiveState
+    setup: Setup, originals: Originals | None, eager: Alone, fast: Alone, name: str, state: LiveState
 ) -> dict[str, Any]:
     """One row: every system that has it."""
     eager.change(state)
     fast.change(state)
-    canvas, form = setup.config.canvas, state.style.guidance
-    theirs = {"original": original.Original(pipe, canvas, state.t_index_list, form)}
-    if setup.compiled:
-        theirs["original, compiled"] = original.Original(
-            pipe, canvas, state.t_index_list, form, compiled=True
-        )
-    if len(state.t_index_list) > 1:
-        theirs["original, sequential"] = original.Original(
-            pipe, canvas, state.t_index_list, "none", batched=False
-        )
-    for system in theirs.values():
-        system.warm_up()
+    if fast.build.engine.kind == "eager" != setup.config.kind:
+        raise SystemExit(f"there is no fast engine to measure: {fast.build.upgrade.refused}")
+    theirs = theirs_for(setup, originals, state)
     timings = in_turns({**theirs, "eager": eager, "fast": fast}, setup.seconds, setup.rounds)
     print(
         f"{name}: " + ", ".join(f"{k} {t.p50:.2f} ms" for k, t in timings.items()),
@@ -173,8 +182,14 @@ def measure(setup: Setup, only: list[str], everything: bool) -> dict[str, Any]:
     first = next(iter(wanted.values()))
     most = ceiling(setup.device, setup.dtype)
     eager, fast = Alone(replace(setup.config, kind="eager"), first), Alone(setup.config, first)
-    pipe = original.load(setup.folder, setup.device, setup.dtype)
-    measured = {n: compare(setup, pipe, eager, fast, n, state) for n, state in wanted.items()}
+    originals, missing = None, ""
+    try:
+        originals = Originals(setup.folder, setup.device, setup.dtype)
+    except NotInstalledError as error:
+        missing = str(error)
+    measured = {n: compare(setup, originals, eager, fast, n, state) for n, state in wanted.items()}
+    if originals is not None:
+        originals.close()
     result: dict[str, Any] = {
         "benchmark": "engine",
         "model": str(setup.model),
@@ -184,6 +199,7 @@ def measure(setup: Setup, only: list[str], everything: bool) -> dict[str, Any]:
         "threads": cores() if setup.device.type == "cpu" else 0,
         "torch": torch.__version__,
         "machine": platform.machine(),
+        "original_missing": missing,
         "rounds": setup.rounds,
         "seconds_a_round": setup.seconds,
         "ceiling_tflops": {"gemm": round(most.gemm, 3), "convolution": round(most.convolution, 3)},
@@ -199,7 +215,7 @@ def measure(setup: Setup, only: list[str], everything: bool) -> dict[str, Any]:
     if everything:
         from benchmarks.daemon import measure_model
 
-        del eager, fast, pipe
+        del eager, fast
         if setup.device.type == "cuda":
             torch.cuda.empty_cache()
         result["daemon"] = measure_model(setup.config, setup.seconds * setup.rounds)
@@ -228,6 +244,8 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as below:
+        if (options.shape or "builtin") != "builtin" or device_for(options.device).type == "cuda":
+            os.environ["XDG_CACHE_HOME"] = below  # engines of models that are gone afterwards
         result = measure(setup_of(options, Path(below)), options.rows, options.all)
     result["minutes"] = round((time.monotonic() - began) / 60, 1)
     result["goals"] = goals.judged(result)

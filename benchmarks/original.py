@@ -69,10 +69,14 @@ class Original:
         stream.prepare("oil painting", guidance_scale=1.0 if form == "none" else 1.4)
         self._fit_channels(pipe.unet.config.in_channels)
         if compiled:
-            # What an expert user does: the two models, wrapped by hand.
+            # What an expert user does: the two models, wrapped by hand. Each configuration is compiled for its own
+            # shapes: another one's would make it "dynamic", and slower.
+            torch._dynamo.reset()
             stream.vae = copy.deepcopy(stream.vae)
             for owner, name in ((stream, "unet"), (stream.vae, "encoder"), (stream.vae, "decoder")):
-                setattr(owner, name, torch.compile(getattr(owner, name), mode="reduce-overhead"))
+                setattr(
+                    owner, name, torch.compile(getattr(owner, name), mode="reduce-overhead", dynamic=False)
+                )
         self._compiled = compiled
         random = np.random.default_rng()
         self._pictures = [random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(4)]

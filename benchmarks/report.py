@@ -38,6 +38,8 @@ def markdown(result: dict[str, Any]) -> str:
         f"Throughput mode (frame buffer 4, 1 step, {mode['kind']}): {mode['ms']:.2f} ms a frame, "
         f"{mode['floor_ms'] / mode['ms']:.0%} of the arithmetic floor's rate ({mode['floor_ms']:.2f} ms).",
     ]
+    if result.get("original_missing"):
+        parts.append(f"The original was not measured: {result['original_missing']} is not installed.")
     refused = {kind: why for row in result["rows"].values() for kind, why in row["refused"].items()}
     parts += [f"Engine {kind} was not taken: {why}" for kind, why in refused.items()]
     if coarse := result.get("eight_bit"):
