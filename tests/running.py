@@ -21,6 +21,14 @@ CACHE = Path(tempfile.gettempdir()) / "phosphene-test-cache"
 """Shared by all: an engine is compiled once, and not beside every test."""
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Daemon:
     """`phosphene run …` and, beside it, any other command of the same user."""
 
@@ -99,12 +107,13 @@ class Daemon:
             assert self.process is not None
             if (code := self.process.poll()) is not None:
                 raise AssertionError(f"the daemon ended with {code}:\n{self.output}")
-            done = self.command("status", "--json", check=False)
-            if done.returncode == 0:
-                status = json.loads(done.stdout)
-                if "sinks" in status and condition(status):  # without them it does not answer yet
-                    return status
-            time.sleep(0.1)
+            try:
+                status = self.http("/api/v1/status")
+            except (OSError, ValueError):
+                status = {}  # it does not answer yet
+            if "sinks" in status and condition(status):
+                return status
+            time.sleep(0.05)
         raise AssertionError(
             f"not within {seconds} s; last status: {json.dumps(status, indent=1)}\n{self.output}"
         )

@@ -88,6 +88,9 @@ class Page:
     def shown(self, selector: str) -> bool:
         return any(element.is_displayed() for element in self.all(selector))
 
+    def is_open(self, dialog: str) -> bool:
+        return bool(self.js("return document.getElementById(arguments[0]).open", dialog))
+
     def is_live(self) -> bool:
         return self.js("return document.body.dataset.live") == "true"
 

@@ -104,6 +104,7 @@ def tile(name: str) -> str:
 def choose(page: Page, live: Live, name: str) -> None:
     page.click(tile(name))
     until(lambda: live.style["name"] == name)
+    until(lambda: page.text("#now-style") == name)
 
 
 # ------------------------------------------------------------ picture, styles, words
@@ -204,8 +205,7 @@ def test_steps_chance_undo_and_morph(page, live):
     for _ in range(12):
         morph.send_keys(Keys.ARROW_RIGHT)
     page.click(tile("oil"))
-    until(lambda: live.style["name"] == "oil")
-    assert live.state["morph_s"] == pytest.approx(1.2)
+    until(lambda: live.style["name"] == "oil" and live.state["morph_s"] == pytest.approx(1.2))
     for _ in range(12):
         morph.send_keys(Keys.ARROW_LEFT)
 
@@ -259,6 +259,7 @@ def test_the_real_face_takes_two_presses(page, live):
     assert live.state["mode"] == "styled"
     page.click('[data-mode="bypass"]')
     until(lambda: live.state["mode"] == "bypass")
+    until(lambda: page.js("return document.body.dataset.mode") == "bypass")
     page.click('[data-mode="styled"]')
     until(lambda: live.state["mode"] == "styled")
 
@@ -430,10 +431,12 @@ def test_the_playlist_plays(page, live):
     page.js("document.getElementById('playlist').scrollIntoView()")
     page.keep("playlist")
     page.click("#playlist-stop")
-    until(lambda: live.status()["playlist"]["status"] == "stopped")
+    until(
+        lambda: page.text("#playlist-state") == "Stopped"
+    )  # its lines are drawn anew then, and take clicks with them
     page.click('[aria-label^="Move down: thermal"]')
-    until(lambda: live.status()["playlist"]["items"][0].startswith("oil"))
-    until(lambda: len(page.all("#playlist-lines li")) == 2)
+    until(lambda: page.js("return document.querySelector('#playlist-lines input').value").startswith("oil"))
+    assert live.status()["playlist"]["items"][0].startswith("oil")
     for _ in range(2):
         left = len(live.status()["playlist"]["items"])
         page.click('#playlist-lines [aria-label^="Remove"]')
@@ -458,10 +461,12 @@ def test_sources_and_sinks_with_what_is_wrong_with_each(page, live):
     page.click('[aria-label="Use Test pattern"]')
     until(lambda: live.status()["source"]["kind"] == "test_pattern")
     until(lambda: "test pattern" in page.text("#route").lower(), 30)
+    until(lambda: not page.is_open("gear"))
     page.click("#choose-source")
     until(lambda: page.shown('[aria-label="Use Demo portrait"]'))
     page.click('[aria-label="Use Demo portrait"]')
     until(lambda: live.status()["source"]["kind"] == "demo")
+    until(lambda: not page.is_open("gear"))
 
 
 def test_everything_is_reached_named_and_legible(page):
@@ -517,6 +522,7 @@ def test_on_a_phone(page, live):
     page.click(".panic")
     until(lambda: live.state["mode"] == "panic")
     page.js("window.scrollTo(0, 0)")
+    until(lambda: page.shown("#leave-panic"))
     page.keep("phone-panic")
     page.click("#leave-panic")
     until(lambda: live.state["mode"] == "styled")

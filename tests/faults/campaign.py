@@ -13,6 +13,8 @@ from tests.faults.viewer import Viewer, is_slate
 from tests.running import Daemon
 
 Act = Callable[["Scene"], object]
+GAP_S = 0.1
+"""Longest that a viewer may wait for a picture."""
 BUILD_S = 90.0
 """Longest that a build may take, and its process be no leak."""
 
@@ -33,7 +35,7 @@ class Fault:
     cause: str = ""
     mend: Act | None = None
     within_s: float = 3.0
-    gap_s: float = 0.1
+    gap_s: float = GAP_S
     hold: Act | None = None
     raw: bool = False
     in_status: bool = True
@@ -144,7 +146,7 @@ def inject(scene: Scene, fault: Fault) -> Outcome:
     gap, raw = scene.viewer.longest_gap_s, scene.viewer.raw
     if recovery > fault.within_s * scene.patience:
         wrong.append(f"recovered after {recovery:.1f} s and not {fault.within_s:g}")
-    if gap > max(fault.gap_s, scene.gap_floor_s):
+    if gap > fault.gap_s + max(0.0, scene.gap_floor_s - GAP_S):
         wrong.append(f"a viewer waited {gap * 1e3:.0f} ms for a picture")
     if raw and not fault.raw:
         wrong.append(f"{raw} pictures of the unpainted camera")

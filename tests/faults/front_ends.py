@@ -80,7 +80,10 @@ def over_a_stream(daemon: Daemon, chance: random.Random) -> None:
     """A reader that comes, looks for a moment (a card stands still) and is gone without a word."""
     key = daemon.http("/api/v1/stream-key")
     address = _address(daemon) + chance.choice((key["mjpeg"], key["jpegs"]))
-    with urllib.request.urlopen(address, timeout=2) as answer, contextlib.suppress(TimeoutError):
+    with (
+        contextlib.suppress(TimeoutError, urllib.error.URLError),
+        urllib.request.urlopen(address, timeout=2) as answer,
+    ):
         answer.read(chance.randrange(1, 200_000))
 
 

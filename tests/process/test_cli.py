@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.running import alive
+
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ("--source", "test_pattern", "--sink", "null", "--size", "320x240", "--port", "0")
 
@@ -39,7 +41,7 @@ def started(user, *more):
 def ended(pid, seconds=10):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        if not alive(pid):
             return True
         time.sleep(0.02)
     return False

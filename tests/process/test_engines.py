@@ -20,7 +20,7 @@ RUN = ("--source", "test_pattern", "--sink", "null", "--size", "320x240")
 def test_the_compiled_engine_takes_over_and_stays_through_live_changes(daemon):
     daemon.environment["XDG_CACHE_HOME"] = str(daemon.home / "cache")  # nothing has been built before
     daemon.start(*RUN)
-    assert daemon.painting()["engine"]["kind"] == "eager"
+    assert daemon.wait(lambda s: s["engine"]["status"] == "ready")["engine"]["kind"] == "eager"
     status = daemon.wait(lambda s: s["engine"]["kind"] == "openvino", 200)
     assert status["engine"]["refused"] == {}
     assert "openvino paints from now on" in daemon.output

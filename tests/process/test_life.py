@@ -12,6 +12,7 @@ import pytest
 
 from daemon.exit_codes import ExitCode
 from integrations.web.server import CannotListenError
+from tests.running import alive
 
 RUN = ("--source", "test_pattern", "--sink", "null", "--sink", "preview", "--size", "320x240")
 
@@ -19,10 +20,7 @@ RUN = ("--source", "test_pattern", "--sink", "null", "--sink", "preview", "--siz
 def gone(pids: list[int], seconds: float = 5) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        alive = [
-            p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE
-        ]
-        if not alive:
+        if not any(map(alive, pids)):
             return True
         time.sleep(0.05)
     return False
@@ -40,7 +38,7 @@ def test_pictures_go_out_before_torch_is_there_and_survive_the_death_of_each_chi
         before = daemon.status()
         os.kill(before["processes"][role], signal.SIGKILL)
         part = "source" if role == "capture" else "engine"
-        hurt = daemon.wait(lambda s, part=part: s[part]["restarts"] == 1)
+        hurt = daemon.wait(lambda s, part=part: s[part]["restarts"] >= 1)
         assert hurt["sinks"][0]["sent"] >= before["sinks"][0]["sent"]
         assert hurt["sinks"][0]["status"] == "open"
         after = daemon.painting()
@@ -59,7 +57,7 @@ def test_a_stopped_capture_process_is_replaced(daemon):
     before = daemon.wait(lambda s: s["source"]["status"] == "open")
     os.kill(before["processes"]["capture"], signal.SIGSTOP)
     after = daemon.wait(
-        lambda s: s["source"]["restarts"] == 1 and s["source"]["status"] == "open", seconds=30
+        lambda s: s["source"]["restarts"] >= 1 and s["source"]["status"] == "open", seconds=30
     )
     assert after["processes"]["capture"] != before["processes"]["capture"]
     assert gone([before["processes"]["capture"]])
@@ -155,8 +153,15 @@ def test_hangup_reads_the_configuration_again(daemon):
     daemon.wait(lambda s: s["pid"])
     (daemon.home / "config" / "phosphene").mkdir(exist_ok=True)
     (daemon.home / "config" / "phosphene" / "config.yaml").write_text("hold_s: 7.5\n")
-    daemon.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 10
-    while "hold_s" not in daemon.output:
-        assert time.monotonic() < deadline, daemon.output
-        time.sleep(0.1)
+
+    def reloads(count: int) -> None:
+        deadline = time.monotonic() + 20
+        while daemon.output.count("configuration reloaded") < count:
+            assert time.monotonic() < deadline, daemon.output
+            time.sleep(0.1)
+
+    reloads(1)  # it sees the new file by itself
+    assert "hold_s" in daemon.output
+    time.sleep(1)
+    daemon.process.send_signal(signal.SIGHUP)  # the file is as it was: nobody else would read it again
+    reloads(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import urllib.request
 from pathlib import Path
 
@@ -120,8 +121,10 @@ def test_freeze_holds_the_picture(running):
     running.command("freeze")
     running.wait(lambda s: set(showing(s)) == {"frozen"})
     first = snapshot(running)
-    second = snapshot(running)
-    assert np.array_equal(first, second)
+    running.command("style", "heat")  # the source is a still: without this, every picture would be the same
+    time.sleep(1.5)
+    assert set(showing(running.status())) == {"frozen"}
+    assert np.array_equal(first, snapshot(running))
 
 
 def test_a_bad_configuration_changes_nothing_and_a_good_one_applies(running):

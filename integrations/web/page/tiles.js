@@ -69,6 +69,8 @@ export class Tiles extends EventTarget {
 
   #build() {
     if (this.#drag) this.#drop(false);
+    // A move that was not told yet would be taken back by the bank's own order.
+    if (this.#ordering && this.#bank.styles.every((style) => this.#tiles.has(style.name))) this.#ordered();
     const before = this.#tiles;
     const focused = document.activeElement?.dataset?.style;
     const movable = this.#bank.canChange;
@@ -222,6 +224,8 @@ export class Tiles extends EventTarget {
   }
 
   #ordered() {
+    clearTimeout(this.#ordering);
+    this.#ordering = 0;
     const names = [...this.#list.querySelectorAll("[data-style]")].map((choice) => choice.dataset.style);
     this.#say("order", { names });
   }

@@ -1,7 +1,5 @@
 """One OBS and one daemon for all tests of this folder."""
 
-import time
-
 import pytest
 
 from tests.e2e.obs.desk import Desk
@@ -12,7 +10,7 @@ SCENES = {"Neon*": "neon", "Sketch": "pencil", "Blend": "neon:0.7 anime:0.3"}
 HOTKEYS = {"My light": "neon over 1s", "My fan": {"shown": "freeze", "hidden": "styled"}}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def studio(tmp_path_factory):
     if MISSING:
         pytest.skip(
@@ -38,7 +36,7 @@ def obs(studio):
         yield connection
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def daemon(studio, tmp_path_factory):
     home = tmp_path_factory.mktemp("daemon")
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +62,10 @@ def desk(studio, daemon):
         desk.clear()
         until(lambda: daemon.obs().get("scene") == "Plain", 5, daemon.obs)
         daemon.rest()
-        time.sleep(0.2)  # its announcements
+        until(
+            lambda: any(told.get("revision") == daemon.revision for told in desk.custom("phosphene_event")),
+            10,
+        )
         heard.clear()
         yield desk
     if studio.running:

@@ -141,7 +141,7 @@ def test_started_twenty_seconds_after_the_daemon(daemon, studio):
     assert daemon.obs()["status"] in ("disconnected", "connecting")
     assert daemon.obs()["error"] is None, "no OBS is no fault"
     studio.start()
-    took = until(is_(daemon, "connected"), 6.0)
+    took = until(is_(daemon, "connected"), 10.0)
     print(f"found {took:.1f} s after it was up")
     with studio.connection() as obs:
         obs.request("SetCurrentProgramScene", {"sceneName": "Neon"})

@@ -107,7 +107,8 @@ def test_custom_events_are_commands_and_are_announced_once(daemon, desk):
     until(lambda: daemon.style.strength == 0.4, 1.0)
     daemon.submit(SetMode(Mode.FREEZE))
     daemon.submit(SetMode(Mode.STYLED))
-    time.sleep(0.5)
+    until(lambda: len(desk.custom("phosphene_event")) >= 5, 10)
+    time.sleep(0.3)
     announced = desk.custom("phosphene_event")
     told = [
         (event["revision"] - revision, event["style"], event["mode"], event["origin"]) for event in announced
