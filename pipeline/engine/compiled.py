@@ -29,15 +29,16 @@ class CompiledEngine(StreamBatched):
     for that is not compiled; on the thread that needed it, about once a number.
     """
 
-    follows_weights = False
-
     def __init__(
         self,
         job: Job,
         eager: EagerEngine,
         parts: Parts,
         compiler: str,
+        *,
+        follows_weights: bool = False,
     ) -> None:
+        self.follows_weights = follows_weights
         self.model, self.device, self.dtype = eager.model, eager.device, eager.dtype
         self.parts = parts
         self.on_missing: Callable[[int], None] = lambda rows: None

@@ -42,7 +42,7 @@ def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job) -> Graph
     facts = {"attention": order[0].name.lower().removesuffix("_attention")}
     return GraphEngine(
         name, eager, parts, job, CudaRecorder(eager.device), CudaTransfers(eager.device, job), facts,
-        follows_weights=name == "cuda_graph" and job.eight_bit is None,
+        follows_weights=name != "tensorrt" and job.eight_bit is None,
     )  # fmt: skip
 
 

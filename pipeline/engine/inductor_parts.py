@@ -1,6 +1,9 @@
 """The parts of a model compiled ahead of time by PyTorch's Inductor: one package a part and number of rows.
 
-Ahead of time, because `torch.compile` traces in the process that paints and holds Python's lock meanwhile.
+Ahead of time, because `torch.compile` traces in the process that paints and holds Python's lock meanwhile. A package is
+code without weights: it reads the painter's own, so that it loads in a moment (with gigabytes inside, loading would
+hold that lock too), costs no memory for each number of rows, and follows a LoRA. Only rounded weights (8 bits) lie
+inside.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from pipeline.models.model import Model
 if TYPE_CHECKING:
     from pipeline.engine.kinds._contract import Say
 
-_LARGE: Final = 300e6  # weights: each number of rows has its own copy of them
+_LARGE: Final = 300e6  # weights: each number of rows takes minutes to compile
 
 
 def compile_parts(model: Model, job: Job, folder: Path, say: Say) -> None:
@@ -38,7 +41,9 @@ def compile_parts(model: Model, job: Job, folder: Path, say: Say) -> None:
         for name, part, inputs in wanted:
             if not (folder / f"{name}.pt2").exists():
                 say(f"Inductor: {name}")
-                compile_part(part.eval(), inputs, folder / f"{name}.pt2")
+                compile_part(
+                    part.eval(), inputs, folder / f"{name}.pt2", weights_inside=job.eight_bit is not None
+                )
     (folder / "large").write_text(str(int(sum(p.numel() for p in model.unet.parameters()) > _LARGE)), "utf-8")
 
 
@@ -58,12 +63,15 @@ def _fastest_attention(model: Model, job: Job) -> Iterator[None]:
         yield
 
 
-def compile_part(part: nn.Module, inputs: tuple[Tensor, ...], package: Path) -> None:
+def compile_part(part: nn.Module, inputs: tuple[Tensor, ...], package: Path, *, weights_inside: bool) -> None:
     """One package. On a card, convolutions and matrix products are autotuned: minutes, once.
 
     The code that only starts kernels is not optimised: a C++ compiler takes a minute longer over it for nothing.
     """
-    configs: dict[str, Any] = {"aot_inductor.compile_wrapper_opt_level": "O0"}
+    configs: dict[str, Any] = {
+        "aot_inductor.compile_wrapper_opt_level": "O0",
+        "aot_inductor.package_constants_in_so": weights_inside,
+    }
     if inputs[0].device.type == "cuda":
         configs["max_autotune"] = True
     with torch.no_grad():
@@ -73,15 +81,21 @@ def compile_part(part: nn.Module, inputs: tuple[Tensor, ...], package: Path) -> 
         new.replace(package)
 
 
-def inductor_parts(job: Job, folder: Path) -> NetworkParts:
+def inductor_parts(job: Job, folder: Path, model: Model) -> NetworkParts:
+    """model: the painter's, whose weights the packages read where they lie."""
     device = torch.device(job.device)
+    unet = UNetPart(model)
 
-    def network(name: str) -> Network:
+    def network(name: str, part: nn.Module) -> Network:
         # Single-threaded: each package has one caller, and a capture of a graph bears no query of an event.
         path = str(folder / f"{name}.pt2")
         package: Any = torch._inductor.aoti_load_package(path, run_single_threaded=True)
+        weights = {} if job.eight_bit is not None else part.state_dict(keep_vars=True)
+        if weights:
+            needed = {key: weights[key] for key in package.get_constant_fqns()}
+            package.load_constants(needed, check_full_update=True, user_managed=True)
 
-        def run(inputs: Sequence[Tensor]) -> Tensor:
+        def run(inputs: Sequence[Tensor], kept: object = weights) -> Tensor:
             with flushed(device):
                 out = package(*(t.contiguous() for t in inputs))
             result: Tensor = out[0] if isinstance(out, (list, tuple)) else out
@@ -91,5 +105,8 @@ def inductor_parts(job: Job, folder: Path) -> NetworkParts:
 
     large = (folder / "large").read_text("utf-8") == "1"
     return NetworkParts(
-        network("encode"), network("decode"), lambda rows: [network(f"unet_{rows}")], large=large
+        network("encode", EncodePart(model)),
+        network("decode", DecodePart(model)),
+        lambda rows: [network(f"unet_{rows}", unet)],
+        large=large,
     )

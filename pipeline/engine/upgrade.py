@@ -168,7 +168,7 @@ class Upgrade:
 
     def _serves(self, job: Job) -> bool:
         painting = self._painting
-        return painting is not None and replace(job, kind=painting.job.kind).like(painting.job)
+        return painting is not None and _job_for(painting.job.kind, job).like(painting.job)
 
     def _try(self, job: Job) -> None:
         """Build, load, compare, swap; or say why not."""
@@ -251,7 +251,7 @@ class Upgrade:
 
         def swap() -> None:
             wanted = self._job
-            if wanted is not None and replace(wanted, kind=new.job.kind).like(new.job):
+            if wanted is not None and _job_for(new.job.kind, wanted).like(new.job):
                 before = self.switch.swap(new.engine)
                 if before is not self.eager:
                     before.close()
@@ -308,5 +308,9 @@ class Upgrade:
 
 def _job_for(kind: str, job: Job) -> Job:
     """`job` as this kind carries it out."""
-    one_step = getattr(kind_of(kind), "ONE_STEP", False)
-    return replace(job.one_step() if one_step else job, kind=kind)
+    module = kind_of(kind)
+    if getattr(module, "ONE_STEP", False):
+        job = job.one_step()
+    if getattr(module, "FOLLOWS_WEIGHTS", False) and job.eight_bit is None:
+        job = replace(job, weights=())  # it reads the painter's own, LoRAs fused
+    return replace(job, kind=kind)

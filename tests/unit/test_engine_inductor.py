@@ -47,6 +47,19 @@ def test_packages_equal_eager_and_are_built_once(tmp_path):
         x, t = torch.randn(2, *z.shape[1:]), torch.rand(2) * 999
         assert relative(engine.predict(x, t, context), eager.predict(x, t, context)) < 1e-4
         assert engine.kind == "inductor"
+    # The code has no weights of its own: it reads those of the model that paints.
+    assert (tmp_path / "unet_2.pt2").stat().st_size < 2 * sum(p.numel() for p in model.unet.parameters())
+    assert engine.follows_weights
+    before = engine.predict(x, t, context).clone()
+    with torch.no_grad():
+        for layer in (
+            model.unet.conv_in,
+            model.unet.mid_block.attentions[0].transformer_blocks[0].attn1.to_k,
+        ):
+            layer.weight.mul_(1.5)  # as a LoRA's are written
+    changed = engine.predict(x, t, context)
+    assert relative(changed, before) > 1e-2
+    assert relative(changed, eager.predict(x, t, context)) < 1e-4
 
 
 class _Blocks(nn.Module):
@@ -72,7 +85,7 @@ def test_8_bit_layers_are_compiled_as_they_are_called(tmp_path):
     assert quantize(blocks, "all") == 5
     assert {Fp8Convolution, Fp8Linear} <= {type(module) for module in blocks.modules()}
     called = blocks(x, time)
-    compile_part(blocks, (x, time), tmp_path / "blocks.pt2")
+    compile_part(blocks, (x, time), tmp_path / "blocks.pt2", weights_inside=True)
     compiled = torch._inductor.aoti_load_package(str(tmp_path / "blocks.pt2"))(x, time)
     assert 1e-3 < relative(called, plain) < 0.1
     # A sum in another order may round a number to its neighbour: far below what the 8 bits themselves do.

@@ -5,6 +5,7 @@ AUTO               {device: rank}: `engine.kind: auto` tries those that name the
 versions()         of the compiler, as part of the cache's key
 build(job, folder, say)     files for `job` into `folder`, in a process of its own; absent where nothing is compiled
 RISKY, FP8                  may end the process while it begins; has 8-bit layers (each False where absent)
+FOLLOWS_WEIGHTS             reads the painter's own weights, unless they are rounded: a LoRA is no other job (False)
 ONE_STEP                    a call of the UNet is one step of F frames, not all T of them (False where absent)
 load(job, folder, eager)    the engine, in the engine's process, on a background thread; `eager` is its own to keep
 """

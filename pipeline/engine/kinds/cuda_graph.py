@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 AUTO: Final[Mapping[str, int]] = {"cuda": 1}
 RISKY: Final = True
 FP8: Final = True
+FOLLOWS_WEIGHTS: Final = True
 
 
 def available(device: str) -> str | None:

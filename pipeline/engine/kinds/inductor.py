@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 AUTO: Final[Mapping[str, int]] = {"cuda": 2}
 RISKY: Final = True
 FP8: Final = True
+FOLLOWS_WEIGHTS: Final = True
 
 
 def available(device: str) -> str | None:
@@ -52,11 +53,11 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.compiled import CompiledEngine
     from pipeline.engine.inductor_parts import inductor_parts
 
-    parts = inductor_parts(job, folder)
+    parts = inductor_parts(job, folder, eager.model)
     for rows in job.rows:
         parts.add(rows)
     if eager.device.type == "cuda":
         from pipeline.engine.cuda_capture import graph_engine
 
         return graph_engine("inductor", eager, parts, job)
-    return CompiledEngine(job, eager, parts, "Inductor")
+    return CompiledEngine(job, eager, parts, "Inductor", follows_weights=job.eight_bit is None)
