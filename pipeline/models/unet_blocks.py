@@ -54,7 +54,8 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor, pairs: Iterator[LayerKV]) -> Tensor:
         """x: [N, width, h, w]. Takes one pair of keys and values a layer from `pairs`."""
         rows, width, height, wide = x.shape
-        # In channels_last, pixels × channels is the same memory: a 1×1 convolution is a linear layer on it.
+        # In channels_last, pixels × channels is the same memory (on a card GroupNorm is planar, and this a copy): a
+        # 1×1 convolution is a linear layer on it.
         tokens = self.norm(x).permute(0, 2, 3, 1).reshape(rows, height * wide, width)
         h = functional.linear(tokens, self.proj_in.weight.flatten(1), self.proj_in.bias)
         for layer in self.transformer_blocks:
