@@ -119,9 +119,12 @@ def compare(
     eager.change(state)
     fast.change(state)
     if fast.build.engine.kind == "eager" != setup.config.kind:
-        raise SystemExit(f"there is no fast engine to measure: {fast.build.upgrade.refused}")
+        refused = fast.build.upgrade.refused or "none suits this device"
+        raise SystemExit(f"there is no fast engine to measure ({refused}): use --kind, or another --device")
     theirs = theirs_for(setup, originals, state)
     timings = in_turns({**theirs, "eager": eager, "fast": fast}, setup.seconds, setup.rounds)
+    if originals is not None:
+        originals.forget()
     print(
         f"{name}: " + ", ".join(f"{k} {t.p50:.2f} ms" for k, t in timings.items()),
         file=sys.stderr,
@@ -187,9 +190,11 @@ def measure(setup: Setup, only: list[str], everything: bool) -> dict[str, Any]:
         originals = Originals(setup.folder, setup.device, setup.dtype)
     except NotInstalledError as error:
         missing = str(error)
-    measured = {n: compare(setup, originals, eager, fast, n, state) for n, state in wanted.items()}
-    if originals is not None:
-        originals.close()
+    try:
+        measured = {n: compare(setup, originals, eager, fast, n, state) for n, state in wanted.items()}
+    finally:
+        if originals is not None:
+            originals.close()
     result: dict[str, Any] = {
         "benchmark": "engine",
         "model": str(setup.model),

@@ -60,6 +60,10 @@ class Originals:
         asked = {"size": size, "t_index_list": t_index_list, "form": form, "batched": batched}
         return Remote(self, self.ask({"make": {**asked, "compiled": compiled}})["made"])
 
+    def forget(self) -> None:
+        """Every configuration so far: its memory is for the next ones."""
+        self.ask({"forget": True})
+
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -72,7 +76,8 @@ class Originals:
 
     def close(self) -> None:
         self._child.kill()
-        self._child.wait()
+        with self._child:  # closes its pipes and waits
+            pass
 
 
 def main() -> None:
@@ -106,6 +111,9 @@ def main() -> None:
             made.append(original.Original(pipe, **message["make"]))
             made[-1].warm_up()
             answer({"made": len(made) - 1})
+        elif "forget" in message:
+            made.clear()
+            answer({})
         else:
             answer({"ms": made[message["run"]].run(message["seconds"]).ms})
 

@@ -46,9 +46,7 @@ class Playlist:
         self._counted = False  # whether time ran since then
         self._status: Status = "stopped"
         self._ended = False
-        self._revision = (
-            0  # grows with every change of lines, line or status, so that older facts are known as such
-        )
+        self._revision = 0  # of lines, line and status: tells older facts from newer ones
         self._thread = threading.Thread(target=self._run, name="playlist", daemon=True)
 
     # ------------------------------------------------------------ for the daemon

@@ -195,7 +195,7 @@ class Supervised:
         self._heard = time.monotonic()
         self._killed_for = self._cause = ""
         self._waits_for_world = False
-        self._asked_anew = False
+        self._asked_anew: Run | None = None  # the run whose end was asked for, to begin another
         self._well_since: float | None = None
         self.given_up = False
         self.restarts = 0
@@ -237,10 +237,10 @@ class Supervised:
         self._wanted.clear()
 
     def restart(self, wait_s: float = 1.0) -> None:
-        """End this run; the next one begins at once with a new `hello`."""
+        """End this run; the next one begins at once with a new `hello`. Where none is, the next one has that anyway."""
         self.revive()
         if (run := self._run) is not None:
-            self._asked_anew = True
+            self._asked_anew = run
             run.end(wait_s)
 
     def stop(self, wait_s: float) -> None:
@@ -288,9 +288,10 @@ class Supervised:
                 if not self._wanted.is_set() or self.given_up:
                     self._change.wait(1.0)
                     continue
-            self._well_since, self._asked_anew = None, False
-            outcome = self._live()
-            if self._asked_anew or not self._wanted.is_set() or self._quit.is_set():
+            self._well_since = None
+            outcome, run = self._live()
+            asked, self._asked_anew = run is not None and run is self._asked_anew, None
+            if asked or not self._wanted.is_set() or self._quit.is_set():
                 self._killed_for, self._cause, self._waits_for_world = "", "", False
                 self._attempts.reset()
                 continue
@@ -307,14 +308,17 @@ class Supervised:
     def _well_s(self) -> float:
         return 0.0 if self._well_since is None else time.monotonic() - self._well_since
 
-    def _live(self) -> str:
-        """One run from its launch to its end; what ended it, in words. Never raises: this thread must not end."""
+    def _live(self) -> tuple[str, Run | None]:
+        """One run from its launch to its end: what ended it, in words, and the run; None where none began.
+
+        Never raises: this thread must not end.
+        """
         try:
             self._heard = time.monotonic()
             run = self._run = self._launch()
         except OSError as error:  # no memory, no descriptors, no process left to have
             log.error("%s cannot be started: %s", self.name, error)
-            return f"it cannot be started: {error.strerror}"
+            return f"it cannot be started: {error.strerror}", None
         run.send(self._hello())
         if not self._wanted.is_set():  # paused while it was being launched
             run.end(0.3)
@@ -325,7 +329,7 @@ class Supervised:
         except Exception:
             log.exception("a message of %s was not understood", self.name)
             run.kill()
-            return "it said what the host does not understand"
+            return "it said what the host does not understand", run
         finally:
             self._run = None
-        return run.outcome()
+        return run.outcome(), run

@@ -230,7 +230,7 @@ def build(
         progress=progress,
     )
     if device.type == "cuda":
-        model.unet.fuse_attention()
+        model.unet.fuse_attention()  # moves weights: before anything remembers where they lie
     eager = EagerEngine(model)
     engine = EngineSwitch(eager)
     conditioner = TextConditioner(

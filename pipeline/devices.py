@@ -35,24 +35,36 @@ def device_for(wanted: str) -> torch.device:
 
 
 def _see_only(card: int) -> None:
-    """Hide all other cards from this process and its children, before any is looked at.
+    """Hide all other cards from this process and its children, before any is used.
 
     A new thread works on card 0, whatever another one has chosen: so the card that is meant has to be that.
     """
     given = _cards_given()
-    seen = given[card : card + 1] if given else (str(card),)
-    name = seen[0] if seen else "-1"
-    if torch.cuda.is_initialized() and os.environ.get(_CARDS) != name:  # type: ignore[no-untyped-call]
+    if not given:
+        return  # the caller says that there is none
+    if card >= len(given):
+        raise EngineError(
+            f"engine.device is cuda:{card}, but there are {len(given)} cards",
+            "use cuda:0 (nvidia-smi -L lists them)",
+        )
+    now = os.environ.get(_CARDS, "").split(",")[0] or "0"
+    if _is_used() and now != given[card]:
         raise EngineError(
             f"this process computes on another card than cuda:{card} already", "phosphene restart"
         )
-    os.environ[_CARDS] = name
+    os.environ[_CARDS] = given[card]
+
+
+def _is_used() -> bool:
+    """Whether cards have been looked at: from then on, hiding others has no effect."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 @cache
 def _cards_given() -> tuple[str, ...]:
-    """What the user's environment leaves to see, once and for all; empty: every card."""
-    return tuple(filter(None, os.environ.get(_CARDS, "").split(",")))
+    """The names of the cards that the user's environment leaves to see, once and for all."""
+    named = tuple(filter(None, os.environ.get(_CARDS, "").split(",")))
+    return named or tuple(map(str, range(torch.cuda.device_count())))  # counted without looking at them
 
 
 def _present() -> dict[str, bool]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend
+
+if TYPE_CHECKING:
+    from pipeline.engine.job import Job
+    from pipeline.models.model import Model
 
 Kernel = Callable[[Tensor, Tensor, Tensor], object]
 Timer = Callable[[Callable[[], object]], float]
@@ -69,6 +74,12 @@ def order_on_card(
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     with torch.cuda.stream(stream), torch.no_grad():
         return order_for(shapes, device, dtype, on_card)
+
+
+def order_for_model(model: Model, job: Job) -> list[SDPBackend]:
+    """`order_on_card` for the UNet calls of a job."""
+    sides = job.height // model.vae_scale, job.width // model.vae_scale
+    return order_on_card(shapes_of(model.unet.config, job.rows[0], *sides), model.device, model.dtype)
 
 
 def on_card(call: Callable[[], object]) -> float:

@@ -31,12 +31,9 @@ def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job) -> Graph
     """On the device of `eager`, with the fastest attention kernel measured for its shapes."""
     from torch.nn.attention import sdpa_kernel
 
-    from pipeline.engine import attention
+    from pipeline.engine.attention import order_for_model
 
-    model = eager.model
-    sides = job.height // model.vae_scale, job.width // model.vae_scale
-    shapes = attention.shapes_of(model.unet.config, job.rows[0], *sides)
-    order = attention.order_on_card(shapes, eager.device, eager.dtype)
+    order = order_for_model(eager.model, job)
     # The choice is the process's, for good: every recording and every eager call uses it. Dropped, it would end.
     _CHOSEN.enter_context(sdpa_kernel(order, set_priority=True))
     facts = {"attention": order[0].name.lower().removesuffix("_attention")}
@@ -85,10 +82,10 @@ def _captured(work: Work, pool: Any) -> tuple[torch.cuda.CUDAGraph, Any]:
         graph.capture_begin(pool=pool, capture_error_mode="thread_local")
         try:
             result = work()
+            graph.capture_end()
         except BaseException:
             _abandon(graph, pool)
             raise
-        graph.capture_end()
     finally:
         if collecting:
             gc.enable()

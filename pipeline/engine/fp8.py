@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.errors import EngineError
-
 E4M3 = torch.float8_e4m3fn
 LARGEST = 448.0
 """Of E4M3's finite numbers."""
@@ -31,12 +29,6 @@ def supported(device: torch.device) -> str | None:
     if torch.cuda.get_device_capability(device) < (8, 9):
         return f"{torch.cuda.get_device_name(device)} has no 8-bit numbers (compute capability 8.9 and newer have)"
     return None
-
-
-def check_supported(device: torch.device) -> None:
-    """Raises EngineError with what mends it."""
-    if (reason := supported(device)) is not None:
-        raise EngineError(f"engine.fp8 is on, but {reason}", "set engine.fp8: none")
 
 
 class _Fp8Product(nn.Module):

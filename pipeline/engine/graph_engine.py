@@ -109,6 +109,7 @@ class GraphEngine(StreamBatched):
         self._wanted: queue.SimpleQueue[StreamBatch | None] = queue.SimpleQueue()
         self._asking = threading.Lock()  # of `_wanted` and `_recorded` together
         self._recorded = threading.Event()
+        self._failed = False
         threading.Thread(target=self._record_steps, name="graph-record", daemon=True).start()
 
     # ------------------------------------------------------------ a frame
@@ -194,27 +195,31 @@ class GraphEngine(StreamBatched):
             self._want(batch)
 
     def recorded(self, timeout_s: float) -> bool:
-        """Waits until every form of guidance has its recording, for tests and benchmarks."""
-        return self._recorded.wait(timeout_s)
+        """Waits for the recordings of all forms of guidance; whether they are there. For tests and benchmarks."""
+        return self._recorded.wait(timeout_s) and not self._failed
 
     def _record_steps(self) -> None:
         while (batch := self._wanted.get()) is not None:
             if batch is self._batch:
-                try:
-                    self._record_lacking(batch)
-                except Exception:
-                    log.exception("%s: a step is not recorded; the UNet alone is", self.kind)
+                self._failed = not self._record_lacking(batch)
             with self._asking:
                 if self._wanted.empty():
                     self._recorded.set()
 
-    def _record_lacking(self, batch: StreamBatch) -> None:
-        """Every layout whose number of rows is there and that has no recording yet."""
+    def _record_lacking(self, batch: StreamBatch) -> bool:
+        """Every layout whose number of rows is there and that has no recording yet. Whether all were recorded."""
+        well = True
         for layout, context in batch.steady_layouts():
             of, steps = self._steps
             made = steps if of is batch else {}
-            if layout not in made and layout.rows in self.parts.rows():
+            if layout in made or layout.rows not in self.parts.rows():
+                continue
+            try:
                 self._steps = batch, {**made, layout: _Step(self, batch, layout, context)}
+            except Exception:
+                log.exception("%s: a step is not recorded; the UNet alone is", self.kind)
+                well = False
+        return well
 
     def compute(self, x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
         """The UNet inside a recording: the parts' own operations, no recording of their own."""

@@ -2,8 +2,8 @@
 
 Ahead of time, because `torch.compile` traces in the process that paints and holds Python's lock meanwhile. A package is
 code without weights: it reads the painter's own, so that it loads in a moment (with gigabytes inside, loading would
-hold that lock too), costs no memory for each number of rows, and follows a LoRA. Only rounded weights (8 bits) lie
-inside.
+hold that lock too), costs no memory for each number of rows, and follows a LoRA. Only a UNet's with rounded weights
+(8 bits) has them inside.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ def compile_parts(model: Model, job: Job, folder: Path, say: Say) -> None:
         for name, part, inputs in wanted:
             if not (folder / f"{name}.pt2").exists():
                 say(f"Inductor: {name}")
-                compile_part(
-                    part.eval(), inputs, folder / f"{name}.pt2", weights_inside=job.eight_bit is not None
-                )
+                compile_part(part.eval(), inputs, folder / f"{name}.pt2", weights_inside=_inside(job, name))
     (folder / "large").write_text(str(int(sum(p.numel() for p in model.unet.parameters()) > _LARGE)), "utf-8")
+
+
+def _inside(job: Job, name: str) -> bool:
+    """Whether a part's package holds its weights: the painter has no rounded ones."""
+    return job.eight_bit is not None and name.startswith("unet")
 
 
 @contextmanager
@@ -55,11 +58,9 @@ def _fastest_attention(model: Model, job: Job) -> Iterator[None]:
         return
     from torch.nn.attention import sdpa_kernel
 
-    from pipeline.engine import attention
+    from pipeline.engine.attention import order_for_model
 
-    sides = job.height // model.vae_scale, job.width // model.vae_scale
-    shapes = attention.shapes_of(model.unet.config, job.rows[0], *sides)
-    with sdpa_kernel(attention.order_on_card(shapes, model.device, model.dtype), set_priority=True):
+    with sdpa_kernel(order_for_model(model, job), set_priority=True):
         yield
 
 
@@ -90,7 +91,7 @@ def inductor_parts(job: Job, folder: Path, model: Model) -> NetworkParts:
         # Single-threaded: each package has one caller, and a capture of a graph bears no query of an event.
         path = str(folder / f"{name}.pt2")
         package: Any = torch._inductor.aoti_load_package(path, run_single_threaded=True)
-        weights = {} if job.eight_bit is not None else part.state_dict(keep_vars=True)
+        weights = {} if _inside(job, name) else part.state_dict(keep_vars=True)
         if weights:
             needed = {key: weights[key] for key in package.get_constant_fqns()}
             package.load_constants(needed, check_full_update=True, user_managed=True)

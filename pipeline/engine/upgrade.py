@@ -92,9 +92,10 @@ class Upgrade:
     _done: Job | None = None
     _missing: frozenset[int] = frozenset()
     _stopped: bool = False
+    _all_tried: bool = False  # every kind has had its turn for what paints
     _outdated: threading.Event = field(default_factory=threading.Event)
     _painting: _Painting | None = None
-    _tried: Place | None = None  # last
+    _trying: Place | None = None
     _said: set[str] = field(default_factory=set)
     _thread: threading.Thread | None = None
 
@@ -109,7 +110,7 @@ class Upgrade:
         with self._change:
             if job == self._job:
                 return
-            if self._job is None or not job.like(self._job):
+            if self._job is None or not self._alike(job, self._job):
                 self._outdated.set()
             self._job = job
             self.settled.clear()
@@ -128,8 +129,8 @@ class Upgrade:
             self._change.notify_all()
         if self._thread is not None:
             self._thread.join(0.3)  # it may be inside a compiler; the build ends with this process
-        if (place := self._tried) is not None:
-            place.end_trial()
+        if (place := self._trying) is not None:
+            place.take_trial_back()
 
     # ------------------------------------------------------------ the thread
 
@@ -138,10 +139,7 @@ class Upgrade:
         while (asked := self._next()) is not None:
             job, missing = asked
             try:
-                if not self._serves(job):
-                    self.refused = {}
-                    for kind in self.kinds:
-                        self._try(_job_for(kind, job))
+                self._try_kinds(job)
                 self._extend(job, missing)
                 self._extend(job, ahead=True)
             except BuildStoppedError:
@@ -153,6 +151,22 @@ class Upgrade:
                     self._done = job
                     if not self._missing:
                         self.settled.set()
+
+    def _try_kinds(self, job: Job) -> None:
+        """Every kind, in order; those behind the one that paints where that serves and they had no turn yet."""
+        kinds = self.kinds
+        if (painting := self._painting) is not None and self._serves(job):
+            kinds = () if self._all_tried else kinds[kinds.index(painting.job.kind) + 1 :]
+        else:
+            self.refused = {}
+        self._all_tried = False
+        for kind in kinds:
+            self._try(_job_for(kind, job))
+        self._all_tried = True
+
+    def _alike(self, one: Job, other: Job) -> bool:
+        """Whether what is built for the one, of any kind, is what the other needs."""
+        return all(_job_for(kind, one).like(_job_for(kind, other)) for kind in self.kinds)
 
     def _next(self) -> tuple[Job, frozenset[int]] | None:
         """What is wanted and not done, and rows that were found missing; None at the end."""
@@ -177,11 +191,8 @@ class Upgrade:
         if (reason := module.available(self.eager.device.type)) is not None:
             self._refuse(job.kind, reason, "warning" if self.asked_for else "info")
             return
-        if job.eight_bit is not None and not getattr(module, "FP8", False):
-            self._refuse(
-                job.kind,
-                "engine.fp8 is on, and only cuda_graph and inductor have 8-bit layers: set it to none",
-            )
+        if job.eight_bit is not None and (reason := self._no_eight_bit(module)) is not None:
+            self._refuse(job.kind, f"engine.fp8 is {job.fp8}, but {reason}: set engine.fp8: none")
             return
         place: Place | None = None
         try:
@@ -193,10 +204,11 @@ class Upgrade:
                 )
             self._built(job, place, module)
             self._next_live()  # without a camera this takes as long as it likes
-            self._tried = place
             with place.trial() if risky else place.no_trial():
+                self._trying = place if risky else None
                 engine = module.load(job, place.folder, EagerEngine(self.eager.model))
                 found = self._compared(engine, job.rows[0])
+                self._trying = None
         except BuildStoppedError:
             raise
         except BuildError as error:
@@ -214,6 +226,14 @@ class Upgrade:
             self._refuse(job.kind, reason)
             return
         self._swap_in(_Painting(engine, job, place), found)
+
+    def _no_eight_bit(self, module: Any) -> str | None:
+        """Why there are no 8-bit layers with this kind on this device."""
+        if not getattr(module, "FP8", False):
+            return "this kind has no 8-bit layers"
+        from pipeline.engine.fp8 import supported
+
+        return supported(self.eager.device)
 
     def _built(self, job: Job, place: Place, module: Any) -> None:
         """Whatever of `job` is not in its place yet."""

@@ -24,6 +24,21 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 DRIVER = shutil.which("chromedriver")
 ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "page"
 
+STILL = """
+const [element, done] = arguments;
+element.scrollIntoView({ block: "nearest" });
+let last = "";
+const look = () => {
+  const { x, y, width, height } = element.getBoundingClientRect();
+  const now = [x, y, width, height].join();
+  if (now === last) return done();
+  last = now;
+  requestAnimationFrame(() => requestAnimationFrame(look));
+};
+look();
+"""
+"""Until an element stays where it is: what moves between a look and a press is not pressed."""
+
 QUIET = (
     "--headless=new",
     "--no-sandbox",
@@ -127,7 +142,9 @@ class Page:
         """A list that is drawn anew takes its buttons with it: then the new one is pressed."""
         for _ in range(5):
             with contextlib.suppress(StaleElementReferenceException):
-                self.find(selector).click()
+                element = self.find(selector)
+                self.driver.execute_async_script(STILL, element)
+                element.click()
                 return
         raise AssertionError(f"{selector} does not stay long enough to be pressed")
 

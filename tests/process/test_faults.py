@@ -56,6 +56,13 @@ def scene(
         yield made
 
 
+@pytest.fixture(autouse=True)
+def _as_at_first(scene):
+    """Whatever the test before has left."""
+    front_faults.config_of(scene).unlink(missing_ok=True)
+    scene.daemon.submit(command="mode", mode="styled")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_picture_goes_on_and_the_cause_is_named(scene, name):
     (fault,) = [fault for fault in process_faults.FAULTS if fault.name == name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,4 +190,24 @@ def test_a_frame_that_is_not_finite_stays_alone(model):
         if emitted is not None:
             flags += emitted.valid()
     assert flags == [True, False, True, True]
+    engine.close()
+
+
+def test_a_recording_that_fails_is_no_recording_and_the_others_are_made(model):
+    engine, recorder = engine_for(model, 1)
+    batch, state = batch_for(engine, 1), state_for(model, 1, 3)
+    record, calls = recorder.record, iter(range(100))
+
+    def breaks_once(work: Any, warm_up: Any = None, *, apart: bool = False) -> Any:
+        if next(calls) == 0:
+            raise RuntimeError("out of memory")
+        return record(work, warm_up, apart=apart)
+
+    recorder.record = breaks_once  # type: ignore[method-assign]
+    engine.step(batch, engine.encode(pictures()), state, [0])
+    assert not engine.recorded(30)
+    assert engine.info()["graphs"] == 3
+    engine.extend(3)
+    assert engine.recorded(30), "it is tried again"
+    assert engine.info()["graphs"] == 4
     engine.close()

@@ -111,7 +111,7 @@ def test_a_paused_role_stays_down_until_it_is_started(heard):
 
 
 def test_a_restart_that_was_asked_for_is_no_failure(heard):
-    hellos = iter([{"n": 1}, {"n": 2}])
+    hellos = iter([{"n": 1}, {"n": 2}, {"n": 3}])
     role = Supervised(
         "role",
         lambda: ProcessRun([sys.executable, "-c", _ROLE], ()),
@@ -129,6 +129,10 @@ def test_a_restart_that_was_asked_for_is_no_failure(heard):
     assert heard.down == []
     assert role.restarts == 0
     assert role.causes == {}
+    os.kill(heard.pids[1], signal.SIGKILL)  # a crash after it is one
+    heard.wait(lambda: len(heard.pids) == 3)
+    assert heard.down == ["killed by signal 9"]
+    assert role.causes == {"killed by signal 9": 1}
     role.stop(1.0)
 
 

@@ -271,11 +271,10 @@ def test_prompt_seed_strength_steps_and_guidance_need_no_other_engine(stand):
     assert stand.build.engine.present is stand.made[0]
 
 
-def test_other_lora_weights_are_painted_by_eager_until_an_engine_with_them_is_there(stand, tmp_path):
+def lora_in(folder: Path) -> Path:
     import safetensors.torch
 
-    stand.settle()
-    file = tmp_path / "a.safetensors"
+    file = folder / "a.safetensors"
     safetensors.torch.save_file(
         {
             "lora_unet_conv_in.lora_down.weight": torch.randn(2, 16, 3, 3) * 0.1,
@@ -283,6 +282,12 @@ def test_other_lora_weights_are_painted_by_eager_until_an_engine_with_them_is_th
         },
         file,
     )
+    return file
+
+
+def test_other_lora_weights_are_painted_by_eager_until_an_engine_with_them_is_there(stand, tmp_path):
+    stand.settle()
+    file = lora_in(tmp_path)
     stand.gate.clear()
     with_lora = replace(STATE, style=replace(STATE.style, loras=((str(file), 0.5),)), revision=2)
     stand.build.apply(with_lora)
@@ -293,6 +298,35 @@ def test_other_lora_weights_are_painted_by_eager_until_an_engine_with_them_is_th
     stand.settle()
     assert stand.build.engine.kind == "twin"
     assert [job.weights for job in stand.builds] == [(), ((str(file), 0.5),)]
+
+
+def test_a_lora_that_engines_follow_stops_no_build(monkeypatch, tmp_path):
+    """The first kind paints and follows it; the second, still being built, is not forgotten for it."""
+    file = lora_in(tmp_path)
+    monkeypatch.setattr(Twin, "follows_weights", True)
+    stand = Stand(monkeypatch, tmp_path / "cache")
+    stand.gate.clear()
+
+    def build_in(job: Job, folder: Path, stop: threading.Event) -> None:
+        if job.kind == "slow":
+            stand._build(job, folder, stop)
+        else:
+            stand.builds.append(job)
+
+    stand.kind.FOLLOWS_WEIGHTS = True
+    stand.build.upgrade.kinds, stand.build.upgrade.build_in = ("quick", "slow"), build_in
+    with stand:
+        until(lambda: [job.kind for job in stand.builds] == ["quick", "slow"] or stand.paint())
+        for revision, weight in ((2, 0.5), (3, 0.7)):
+            style = replace(STATE.style, loras=((str(file), weight),))
+            stand.build.apply(replace(STATE, style=style, revision=revision))
+            stand.paint(2)
+        assert stand.build.engine.present is stand.made[0]
+        stand.gate.set()
+        stand.settle()
+        assert [job.kind for job in stand.builds] == ["quick", "slow"]
+        assert {job.weights for job in stand.builds} == {()}
+        assert stand.made[-1] is stand.build.engine.present, "the slow one"
 
 
 def test_what_cannot_be_loaded_is_built_anew_at_the_next_start(monkeypatch, tmp_path):
@@ -347,7 +381,7 @@ def test_8_bit_layers_are_not_left_out_silently(monkeypatch, tmp_path):
     with stand:
         stand.settle()
         assert stand.build.engine.kind == "eager"
-        assert [(level, "engine.fp8 is on" in message) for level, message, _ in stand.told] == [
+        assert [(level, "engine.fp8 is linear" in message) for level, message, _ in stand.told] == [
             ("warning", True)
         ]
 

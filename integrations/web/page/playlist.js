@@ -72,20 +72,29 @@ export class Playlist {
   #click(event) {
     const button = event.target.closest("[data-does]");
     if (!button) return;
-    const at = Number(button.closest("li").dataset.at);
-    this.#edit(({ items: [...items] }) => {
+    this.#editLine(button, (items, at) => {
       const [moved] = items.splice(at, 1);
-      if (button.dataset.does === "up") items.splice(at - 1, 0, moved);
+      if (button.dataset.does === "up") items.splice(Math.max(0, at - 1), 0, moved);
       if (button.dataset.does === "down") items.splice(at + 1, 0, moved);
-      return { items };
     });
   }
 
   #edited(field) {
-    const at = Number(field.closest("li")?.dataset.at);
-    if (Number.isNaN(at)) return;
     const given = field.value.trim();
-    this.#edit(({ items }) => ({ items: items.map((text, index) => (index === at ? given : text)).filter(Boolean) }));
+    this.#editLine(field, (items, at) => items.splice(at, 1, ...(given ? [given] : [])));
+  }
+
+  /** change(items, at): of the line in which `part` stands, wherever the edits before this one have put it. */
+  #editLine(part, change) {
+    const row = part.closest("li");
+    if (!row) return;
+    const { at, text } = row.dataset;
+    this.#edit(({ items: [...items] }) => {
+      const now = items[at] === text ? Number(at) : items.indexOf(text);
+      if (now < 0) return null; // gone already
+      change(items, now);
+      return { items };
+    });
   }
 
   #add() {
@@ -93,7 +102,7 @@ export class Playlist {
     this.#edit(({ items }) => ({ items: [...items, given] }));
   }
 
-  /** One edit after the other, each on what the one before it left. change: the new values, of the facts. */
+  /** One edit after the other, each on what the one before it left. change: the new values, of the facts; null: none. */
   #edit(change) {
     this.#edits = this.#edits.then(() => this.#put(change));
   }
@@ -101,8 +110,10 @@ export class Playlist {
   async #put(change) {
     write($("playlist-note"), "");
     try {
-      this.#facts ??= await this.#link.get(PATH);
-      const facts = await this.#link.send("PUT", PATH, change(this.#facts));
+      if (!this.#facts) this.show(await this.#link.get(PATH));
+      const values = change(this.#facts);
+      if (!values) return;
+      const facts = await this.#link.send("PUT", PATH, values);
       this.#shown = "";
       document.activeElement?.closest("#playlist-lines input")?.blur();
       this.show(facts);
@@ -115,6 +126,7 @@ export class Playlist {
 function line(text, index, present, count) {
   const row = element("li", { className: present ? "present" : "" });
   row.dataset.at = index;
+  row.dataset.text = text;
   if (present) row.setAttribute("aria-current", "step");
   const field = element("input", { type: "text", value: text, spellcheck: false });
   field.setAttribute("aria-label", `Line ${index + 1}`);

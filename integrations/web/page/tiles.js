@@ -227,7 +227,7 @@ export class Tiles extends EventTarget {
     clearTimeout(this.#ordering);
     this.#ordering = 0;
     const names = [...this.#list.querySelectorAll("[data-style]")].map((choice) => choice.dataset.style);
-    this.#say("order", { names });
+    this.#say("order", { names: names.filter((name) => this.#bank.find(name)) });
   }
 
   // ---------------------------------------------------------- pointer

@@ -31,10 +31,6 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.cuda_capture import graph_engine
     from pipeline.engine.module_parts import ModuleParts
 
-    if job.eight_bit is not None:
-        from pipeline.engine.fp8 import check_supported
-
-        check_supported(eager.device)
     return graph_engine(
         "cuda_graph", eager, ModuleParts(eager.model, job.every_rows, eight_bit=job.eight_bit), job
     )

@@ -42,9 +42,8 @@ def build(job: Job, folder: Path, say: Say) -> None:
 
     model = model_for(job, job.torch_dtype)
     if job.eight_bit is not None:
-        from pipeline.engine.fp8 import check_supported, quantize
+        from pipeline.engine.fp8 import quantize
 
-        check_supported(model.device)
         quantize(model.unet, job.eight_bit)
     compile_parts(model, job, folder, say)
 
