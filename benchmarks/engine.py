@@ -32,9 +32,7 @@ from typing import Any, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
 
 from benchmarks import goals, report
 from benchmarks.original_process import NotInstalledError, Originals
@@ -44,14 +42,13 @@ from pipeline.configs import EngineConfig
 from pipeline.devices import cores, device_for, device_name, dtype_for
 from pipeline.engine import agreement
 from pipeline.engine.fp8 import supported
-from pipeline.engine.pictures import Pictures
 from pipeline.frame import Size, now_ns
 from pipeline.measure.alone import Alone, Timing
 from pipeline.measure.ceiling import ceiling
 from pipeline.measure.changes import changes
 from pipeline.messages import LiveState, Style
+from pipeline.style_picture import demo_picture
 
-PORTRAIT = Path(__file__).resolve().parents[1] / "pipeline" / "sources" / "_demo" / "astronaut.jpg"
 ROUNDS = 5
 BUFFER = 4
 
@@ -157,7 +154,7 @@ def eight_bit(setup: Setup, eager: Alone, fast: Alone, state: LiveState) -> dict
     coarse = {what: Alone(replace(setup.config, fp8=what), state) for what in ("linear", "all")}
     systems = {"none": fast, **coarse}
     timings = in_turns(dict(systems), setup.seconds, setup.rounds)
-    portrait = picture(setup.config.canvas)
+    portrait = demo_picture(setup.config.canvas)[None]  # random pixels would say little about coarser numbers
     admission = eager.build.admissions.at(now_ns())[0]
     return {
         what: {
@@ -170,13 +167,6 @@ def eight_bit(setup: Setup, eager: Alone, fast: Alone, state: LiveState) -> dict
         }
         for what, engine in systems.items()
     }
-
-
-def picture(canvas: Size) -> Pictures:
-    """A person, [1, H, W, 3]: random pixels would say little about coarser numbers."""
-    with Image.open(PORTRAIT) as portrait:
-        cut = ImageOps.fit(portrait.convert("RGB"), (canvas.width, canvas.height))
-    return np.asarray(cut)[None]
 
 
 def measure(setup: Setup, only: list[str], everything: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ our recordings' trouble. While the one runs, the other is idle: turns are turns 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
+from pipeline.channel import PipeChannel
 from pipeline.measure.alone import Timing
 
 
@@ -81,18 +83,12 @@ class Originals:
 
 
 def main() -> None:
-    import os
     import warnings
 
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the package prints is no answer
+    channel = PipeChannel()  # what the package prints is no answer
     warnings.simplefilter("ignore")  # its world is older than ours
-    asked = json.loads(sys.stdin.readline())
-
-    def answer(message: dict[str, Any]) -> None:
-        answers.write(json.dumps(message) + "\n")
-        answers.flush()
-
+    asked = channel.receive(None)
+    assert asked is not None
     try:
         from benchmarks import original
 
@@ -101,21 +97,21 @@ def main() -> None:
         )
         import streamdiffusion  # noqa: F401
     except ImportError as error:
-        answer({"missing": error.name or str(error)})
+        channel.send({"missing": error.name or str(error)})
         return
-    answer({})
+    channel.send({})
     made: list[original.Original] = []
-    for line in sys.stdin:
-        message = json.loads(line)
-        if "make" in message:
-            made.append(original.Original(pipe, **message["make"]))
-            made[-1].warm_up()
-            answer({"made": len(made) - 1})
-        elif "forget" in message:
-            made.clear()
-            answer({})
-        else:
-            answer({"ms": made[message["run"]].run(message["seconds"]).ms})
+    with contextlib.suppress(EOFError):
+        while (message := channel.receive(None)) is not None:
+            if "make" in message:
+                made.append(original.Original(pipe, **message["make"]))
+                made[-1].warm_up()
+                channel.send({"made": len(made) - 1})
+            elif "forget" in message:
+                made.clear()
+                channel.send({})
+            else:
+                channel.send({"ms": made[message["run"]].run(message["seconds"]).ms})
 
 
 if __name__ == "__main__":

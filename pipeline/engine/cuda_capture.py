@@ -17,6 +17,7 @@ from torch import Tensor
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.graph_engine import GraphEngine, Replay, Work
 from pipeline.engine.job import Job
+from pipeline.engine.kinds._contract import follows_weights, kind_of
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pending, Pictures
 from pipeline.engine.recording import keeping
@@ -39,7 +40,7 @@ def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job) -> Graph
     facts = {"attention": order[0].name.lower().removesuffix("_attention")}
     return GraphEngine(
         name, eager, parts, job, CudaRecorder(eager.device), CudaTransfers(eager.device, job), facts,
-        follows_weights=name != "tensorrt" and job.eight_bit is None,
+        follows_weights=follows_weights(kind_of(name), job),
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from pipeline.engine.cache import Place, prune
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.engine import Engine
 from pipeline.engine.job import Job
-from pipeline.engine.kinds._contract import kind_of
+from pipeline.engine.kinds._contract import follows_weights, kind_of
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pictures
 from pipeline.engine.switch import EngineSwitch
@@ -166,7 +166,7 @@ class Upgrade:
 
     def _alike(self, one: Job, other: Job) -> bool:
         """Whether what is built for the one, of any kind, is what the other needs."""
-        return all(_job_for(kind, one).like(_job_for(kind, other)) for kind in self.kinds)
+        return all(_does_for(_job_for(kind, one), other) for kind in self.kinds)
 
     def _next(self) -> tuple[Job, frozenset[int]] | None:
         """What is wanted and not done, and rows that were found missing; None at the end."""
@@ -182,7 +182,7 @@ class Upgrade:
 
     def _serves(self, job: Job) -> bool:
         painting = self._painting
-        return painting is not None and _job_for(painting.job.kind, job).like(painting.job)
+        return painting is not None and _does_for(painting.job, job)
 
     def _try(self, job: Job) -> None:
         """Build, load, compare, swap; or say why not."""
@@ -271,7 +271,7 @@ class Upgrade:
 
         def swap() -> None:
             wanted = self._job
-            if wanted is not None and _job_for(new.job.kind, wanted).like(new.job):
+            if wanted is not None and _does_for(new.job, wanted):
                 before = self.switch.swap(new.engine)
                 if before is not self.eager:
                     before.close()
@@ -326,11 +326,16 @@ class Upgrade:
             self.tell(level, f"{text}; {self.switch.kind} goes on painting", data)
 
 
+def _does_for(built: Job, wanted: Job) -> bool:
+    """Whether what was built for the one, of its kind, is what the other needs."""
+    return _job_for(built.kind, wanted).like(built)
+
+
 def _job_for(kind: str, job: Job) -> Job:
     """`job` as this kind carries it out."""
     module = kind_of(kind)
     if getattr(module, "ONE_STEP", False):
         job = job.one_step()
-    if getattr(module, "FOLLOWS_WEIGHTS", False) and job.eight_bit is None:
+    if follows_weights(module, job):
         job = replace(job, weights=())  # it reads the painter's own, LoRAs fused
     return replace(job, kind=kind)

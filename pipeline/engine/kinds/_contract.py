@@ -47,6 +47,11 @@ def kind_of(name: str) -> EngineKind:
     return found
 
 
+def follows_weights(kind: object, job: Job) -> bool:
+    """Whether an engine of this kind for `job` reads the painter's own weights."""
+    return getattr(kind, "FOLLOWS_WEIGHTS", False) and job.eight_bit is None
+
+
 def wanted(setting: str, device: str) -> tuple[str, ...]:
     """Kinds to try after the eager one, in order. `auto`: all that suit the device, the last the fastest."""
     if setting == "eager":

@@ -51,6 +51,7 @@ def build(job: Job, folder: Path, say: Say) -> None:
 def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.compiled import CompiledEngine
     from pipeline.engine.inductor_parts import inductor_parts
+    from pipeline.engine.kinds._contract import follows_weights, kind_of
 
     parts = inductor_parts(job, folder, eager.model)
     for rows in job.rows:
@@ -59,4 +60,6 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
         from pipeline.engine.cuda_capture import graph_engine
 
         return graph_engine("inductor", eager, parts, job)
-    return CompiledEngine(job, eager, parts, "Inductor", follows_weights=job.eight_bit is None)
+    return CompiledEngine(
+        job, eager, parts, "Inductor", follows_weights=follows_weights(kind_of(job.kind), job)
+    )
