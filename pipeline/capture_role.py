@@ -1,13 +1,14 @@
 """The capture role: one source, read in blocking calls, cut and resized into the slots that need it.
 
 A source runs and fails; this role closes it, says why, and opens it again with back-off: the same device, by what
-identifies it. A source that hangs is noticed by the host, by the age of its last picture, which goes out with every
-report; killing this process frees the device.
+identifies it. A source that hangs is noticed by the host, by the age of its last picture or of the call that opens it,
+which go out with every report; killing this process frees the device.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import asdict, replace
 from typing import Any, Final, Protocol, cast
 
@@ -69,6 +70,7 @@ class _Capture:
         self._pictures = 0
         self._times = StageTimes("capture")
         self._last_ns: int | None = None
+        self._opening_since: float | None = None
 
     def listen(self) -> None:
         """Hear the host and report to it, also while a read blocks."""
@@ -91,10 +93,12 @@ class _Capture:
 
     def _report(self) -> None:
         age = None if self._last_ns is None else (now_ns() - self._last_ns) / 1e9
+        since = self._opening_since
         report: dict[str, Any] = {
             "say": "stats",
             "pictures": self._pictures,
             "age_s": age,
+            "opening_s": None if since is None else time.monotonic() - since,
             "stages": self._times.facts(),
         }
         if (source := self._source) is not None:
@@ -114,11 +118,14 @@ class _Capture:
                     continue
                 attempt = 0
                 continue
+            self._opening_since = time.monotonic()
             try:
-                source = self._source = kind.create(options)
+                source = kind.create(options)
             except PhospheneError as error:
+                self._opening_since = None
                 self._failed(error)
             else:
+                self._source, self._opening_since = source, None
                 attempt = 0
                 self._channel.send({"say": "opened", "info": asdict(source.info)})
                 options = again(kind, options, source.info)

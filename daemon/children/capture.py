@@ -23,6 +23,7 @@ from pipeline.source import SourceInfo
 
 STALL_S: Final = 1.5  # a camera that has delivered and then gives nothing for so long is opened again
 FIRST_PICTURE_S: Final = 8.0  # a camera that has been opened and never gave a picture
+OPENING_S: Final = 60.0  # one call that opens a camera; some drivers (Media Foundation's) take half a minute
 SILENCE_S: Final = 10.0  # a process whose listening thread says nothing for so long is stuck or stopped
 ASLEEP_S: Final = 1.0  # for a process to close the camera when nobody watches
 SLOW_SHARE: Final = 0.5  # of the promised rate; below it the camera is called slow
@@ -57,6 +58,7 @@ class CaptureSide:
         self._options = settings.source.options
         self._pictures = 0
         self._age_s: float | None = None
+        self._opening_s = 0.0  # how long the call that opens the source has taken by now
         self._slow_since: float | None = None
         self._asleep = False
         self._closed = threading.Event()
@@ -111,6 +113,8 @@ class CaptureSide:
     def watch(self) -> None:
         """The watchdog's tick: by the age of what was delivered, not by the life of a thread."""
         self.role.kill_if_silent(SILENCE_S)
+        if self._opening_s > OPENING_S:
+            self._stuck(f"{self.facts.kind} is still being opened after {self._opening_s:.0f} s", "hang")
         if self.facts.status != "open":
             return
         limit_s = FIRST_PICTURE_S if self._age_s is None else STALL_S
@@ -118,13 +122,17 @@ class CaptureSide:
         # A process that was stopped reports no age: the time since its last word counts too.
         age_s = open_for_s if self._age_s is None else self._age_s + self.role.silent_s
         if age_s > limit_s:
-            name = self.facts.name
-            self._set(status="stalled", error=f"{name} has given no picture for {age_s:.0f} s", slow=None)
-            text = f"source: {name} has given no picture for {age_s:.1f} s; it is opened again"
-            self._emit(Event("fault", text, {"role": "capture", "status": "stalled"}, level="warning"))
-            self.role.kill_for(f"no picture for {age_s:.1f} s", cause="no picture", waiting=True)
+            self._stuck(f"{self.facts.name} has given no picture for {age_s:.1f} s", "no picture")
         elif open_for_s > SLOW_AFTER_S:
             self._judge_rate()
+
+    def _stuck(self, what: str, cause: str) -> None:
+        """The source hangs: its process is killed, which frees the device, and a new one opens it."""
+        self._opening_s = 0.0
+        self._set(status="stalled", error=what, slow=None)
+        data = {"role": "capture", "status": "stalled"}
+        self._emit(Event("fault", f"source: {what}; it is opened again", data, level="warning"))
+        self.role.kill_for(what, cause=cause, waiting=True)
 
     def _judge_rate(self) -> None:
         got, promised = self.fps.per_second(), self.facts.promised_fps
@@ -156,7 +164,7 @@ class CaptureSide:
             output=settings.output.size,
             fit=settings.output.fit,
         )
-        self._pictures, self._age_s = 0, None
+        self._pictures, self._age_s, self._opening_s = 0, None, 0.0
         return {"do": "start", "config": to_json(config), "raw": self._raw(), "asleep": self._asleep}
 
     def _hear(self, message: Message) -> None:
@@ -184,6 +192,7 @@ class CaptureSide:
 
     def _count(self, stats: Message) -> None:
         self._age_s = stats["age_s"]
+        self._opening_s = stats["opening_s"] or 0.0
         self.stages["capture"] = stats["stages"]["capture"]
         for _ in range(min(stats["pictures"] - self._pictures, 1000)):
             self.fps.count()

@@ -145,7 +145,8 @@ def inject(scene: Scene, fault: Fault) -> Outcome:
     recovery = time.monotonic() - began
     gap, raw = scene.viewer.longest_gap_s, scene.viewer.raw
     if recovery > fault.within_s * scene.patience:
-        wrong.append(f"recovered after {recovery:.1f} s and not {fault.within_s:g}")
+        said = scene.daemon.output[log_from:][-3000:]
+        wrong.append(f"recovered after {recovery:.1f} s and not {fault.within_s:g}:\n{said}")
     if gap > fault.gap_s + max(0.0, scene.gap_floor_s - GAP_S):
         wrong.append(f"a viewer waited {gap * 1e3:.0f} ms for a picture")
     if raw and not fault.raw:
