@@ -10,6 +10,9 @@ from typing import Any
 
 from daemon.config.file import scalar
 
+_NOT_PLAIN = frozenset("?:")
+"""Inside a line of `{…}` ruamel.yaml, which writes YAML 1.2, leaves `?a` and `:)` plain; our reader is PyYAML's, of 1.1."""
+
 
 def section_of(tree: Any, section: str) -> Any:
     if not isinstance(tree.get(section), dict):
@@ -52,8 +55,8 @@ def key_of(mapping: Any, name: str) -> Any:
 
 
 def quoted(value: Any) -> Any:
-    """Text that would be read as a number, truth or null stands in quotes."""
-    if isinstance(value, str) and not isinstance(scalar(value), str):
+    """Text that would be read as a number, truth or null stands in quotes, and what YAML 1.2 takes and 1.1 does not."""
+    if isinstance(value, str) and (not isinstance(scalar(value), str) or set(value) & _NOT_PLAIN):
         from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
         return DoubleQuotedScalarString(value)

@@ -1,5 +1,7 @@
 """The style bank on disk: edits, comments, backups, names and values that YAML could misread, and no lost update."""
 
+import itertools
+import string
 import threading
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from daemon import places
 from daemon.bank import edit as bank_edit
 from daemon.bank import file as bank_file
-from daemon.bank.edit import tag_of, values_of
+from daemon.bank.edit import as_text, from_text, tag_of, values_of
 from daemon.bank.live import StyleBank
 from daemon.config import file as config_file
 from daemon.config.errors import ConfigError
@@ -282,8 +284,15 @@ TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn", "Co"), exclude_characters="﻿"),
     max_size=40,
 ) | st.sampled_from(
-    ["yes", "null", "~", "1e3", "0o7", ".5e3", "1:30", "- a", "#x", "a: b", "'", '"', "12", "", "{a}"]
+    ["yes", "null", "~", "1e3", "0o7", ".5e3", "1:30", "- a", "#x", "a: b", "'", '"', "12", "", "{a}", "?0", ":)"]
 )
+
+
+def test_every_pair_of_signs_comes_back_as_it_was():
+    signs = string.punctuation + "a0 é"
+    texts = ["".join(pair) for pair in itertools.product(signs, repeat=2)]
+    styles = {f"s{n}": {"prompt": text} for n, text in enumerate(texts)}
+    assert from_text(as_text(styles), "test")["styles"] == styles
 
 
 @given(
