@@ -198,6 +198,7 @@ def measure(setup: Setup, only: list[str], everything: bool) -> dict[str, Any]:
         "rounds": setup.rounds,
         "seconds_a_round": setup.seconds,
         "ceiling_tflops": {"gemm": round(most.gemm, 3), "convolution": round(most.convolution, 3)},
+        "engine": fast.build.engine.info(),
         "rows": measured,
         "throughput": throughput(setup, first),
     }

@@ -11,7 +11,7 @@ from typing import Any
 from daemon.config.file import scalar
 
 _NOT_PLAIN = frozenset("?:")
-"""Inside a line of `{…}` ruamel.yaml, which writes YAML 1.2, leaves `?a` and `:)` plain; our reader is PyYAML's, of 1.1."""
+"""Inside `{…}` ruamel.yaml, which writes YAML 1.2, leaves `?a` and `:)` plain; our reader is PyYAML's, of YAML 1.1."""
 
 
 def section_of(tree: Any, section: str) -> Any:

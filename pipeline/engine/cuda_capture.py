@@ -28,8 +28,8 @@ WARM_UPS: Final = 3  # kernels are chosen and workspaces taken before anything i
 _RING: Final = 4  # one being written, one waiting, one being decoded, one being brought down
 
 
-def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job) -> GraphEngine:
-    """On the device of `eager`, with the fastest attention kernel measured for its shapes."""
+def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job, **facts: str) -> GraphEngine:
+    """On the device of `eager`, with the fastest attention kernel measured for its shapes. facts: more to tell."""
     from torch.nn.attention import sdpa_kernel
 
     from pipeline.engine.attention import order_for_model
@@ -37,10 +37,10 @@ def graph_engine(name: str, eager: EagerEngine, parts: Parts, job: Job) -> Graph
     order = order_for_model(eager.model, job)
     # The choice is the process's, for good: every recording and every eager call uses it. Dropped, it would end.
     _CHOSEN.enter_context(sdpa_kernel(order, set_priority=True))
-    facts = {"attention": order[0].name.lower().removesuffix("_attention")}
+    attention = order[0].name.lower().removesuffix("_attention")
     return GraphEngine(
-        name, eager, parts, job, CudaRecorder(eager.device), CudaTransfers(eager.device, job), facts,
-        follows_weights=follows_weights(kind_of(name), job),
+        name, eager, parts, job, CudaRecorder(eager.device), CudaTransfers(eager.device, job),
+        {"attention": attention, **facts}, follows_weights=follows_weights(kind_of(name), job),
     )  # fmt: skip
 
 

@@ -14,20 +14,30 @@ from pipeline.models.model import Model
 
 if TYPE_CHECKING:
     from pipeline.engine.fp8 import EightBit
+    from pipeline.models.unet import UNet
 
 
 class ModuleParts:
-    """See `pipeline.engine.parts.Parts`: any number of rows. eight_bit: those layers, of a copy of the UNet."""
+    """See `pipeline.engine.parts.Parts`: any number of rows. unet: in place of the model's, over the same tensors.
+    eight_bit: those layers, of a copy of the UNet."""
 
     large = False
 
-    def __init__(self, model: Model, rows: tuple[int, ...], *, eight_bit: EightBit | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        rows: tuple[int, ...],
+        *,
+        unet: UNet | None = None,
+        eight_bit: EightBit | None = None,
+    ) -> None:
         self._rows = frozenset(rows)
         self._encode, self._decode, self._unet = EncodePart(model), DecodePart(model), UNetPart(model)
+        self._unet.unet = unet or model.unet
         if eight_bit is not None:
             from pipeline.engine.fp8 import quantize
 
-            self._unet.unet = copy.deepcopy(model.unet)
+            self._unet.unet = copy.deepcopy(self._unet.unet)
             quantize(self._unet.unet, eight_bit)
         self._dtype = model.dtype
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.cross_attention import KV
+from pipeline.models.group_norm import GroupNorm
 from pipeline.models.unet_blocks import Resnet, Transformer
 from pipeline.models.unet_config import UNetConfig
 
@@ -48,7 +49,7 @@ class UNet(nn.Module):
                 block.add_module("upsamplers", nn.ModuleList([_Upsample(out)]))
             self.up_blocks.append(block)
             width = out
-        self.conv_norm_out = nn.GroupNorm(c.norm_num_groups, first, c.norm_eps)
+        self.conv_norm_out = GroupNorm(c.norm_num_groups, first, c.norm_eps)
         self.conv_out = nn.Conv2d(first, c.out_channels, 3, padding=1)
 
     @torch.inference_mode()
@@ -115,7 +116,7 @@ class UNet(nn.Module):
                     x = block.attentions[n](x, pairs)
             if hasattr(block, "upsamplers"):
                 x = block.upsamplers[0](x, skips[-1].shape[-2:])
-        x = functional.silu(self.conv_norm_out(x), inplace=True)
+        x = self.conv_norm_out.with_silu(x)
         out: Tensor = self.conv_out(x)
         return out
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
 
 from pipeline.cross_attention import LayerKV
+from pipeline.models.group_norm import GroupNorm
 from pipeline.models.unet_config import UNetConfig
 
 
@@ -19,17 +20,17 @@ class Resnet(nn.Module):
 
     def __init__(self, c: UNetConfig, width_in: int, width: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(c.norm_num_groups, width_in, c.norm_eps)
+        self.norm1 = GroupNorm(c.norm_num_groups, width_in, c.norm_eps)
         self.conv1 = nn.Conv2d(width_in, width, 3, padding=1)
         self.time_emb_proj = nn.Linear(4 * c.block_out_channels[0], width)
-        self.norm2 = nn.GroupNorm(c.norm_num_groups, width, c.norm_eps)
+        self.norm2 = GroupNorm(c.norm_num_groups, width, c.norm_eps)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.conv_shortcut = nn.Conv2d(width_in, width, 1) if width_in != width else None
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.conv1(functional.silu(self.norm1(x), inplace=True))
+        h = self.conv1(self.norm1.with_silu(x))
         h += self.time_emb_proj(time)[:, :, None, None]
-        h = self.conv2(functional.silu(self.norm2(h), inplace=True))
+        h = self.conv2(self.norm2.with_silu(h))
         h += x if self.conv_shortcut is None else self.conv_shortcut(x)
         out: Tensor = h
         return out
@@ -41,7 +42,7 @@ class Transformer(nn.Module):
     def __init__(self, c: UNetConfig, width: int, heads: int, layers: int) -> None:
         super().__init__()
         inner = width // heads * heads
-        self.norm = nn.GroupNorm(c.norm_num_groups, width, 1e-6)
+        self.norm = GroupNorm(c.norm_num_groups, width, 1e-6)
         if c.use_linear_projection:
             self.proj_in: nn.Linear | nn.Conv2d = nn.Linear(width, inner)
             self.proj_out: nn.Linear | nn.Conv2d = nn.Linear(inner, width)
@@ -54,8 +55,8 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor, pairs: Iterator[LayerKV]) -> Tensor:
         """x: [N, width, h, w]. Takes one pair of keys and values a layer from `pairs`."""
         rows, width, height, wide = x.shape
-        # In channels_last, pixels × channels is the same memory (on a card GroupNorm is planar, and this a copy): a
-        # 1×1 convolution is a linear layer on it.
+        # In channels_last, pixels × channels is the same memory (on a card PyTorch's GroupNorm is planar, and this a
+        # copy): a 1×1 convolution is a linear layer on it.
         tokens = self.norm(x).permute(0, 2, 3, 1).reshape(rows, height * wide, width)
         h = functional.linear(tokens, self.proj_in.weight.flatten(1), self.proj_in.bias)
         for layer in self.transformer_blocks:

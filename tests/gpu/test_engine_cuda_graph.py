@@ -20,6 +20,8 @@ from pipeline.engine.fp8 import supported
 from pipeline.engine.graph_engine import GraphEngine
 from pipeline.engine.job import Job
 from pipeline.engine.kinds import cuda_graph, inductor
+from pipeline.engine.norms import fastest_on_card
+from pipeline.engine.parts import example
 from pipeline.models.load import load_model
 from pipeline.models.model import Model
 from pipeline.noise import noise_for
@@ -213,3 +215,29 @@ def test_inductor_builds_apart_and_equals_eager(model, tmp_path, what):
     found = distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))
     assert objection(found, LIMIT if what == "none" else LIMIT_8_BIT) is None, found
     engine.close()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_group_norm_in_triton_equals_pytorchs_on_the_card(dtype: torch.dtype) -> None:
+    pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
+    from torch.nn import functional
+
+    from pipeline.engine.triton_group_norm import group_norm
+
+    limit = {torch.float16: 1e-3, torch.bfloat16: 6e-3, torch.float32: 1e-5}[dtype]
+    for rows, channels, side in ((1, 320, 64), (4, 640, 32), (2, 1280, 8), (1, 2560, 16), (3, 96, 33)):
+        x = (torch.randn(rows, channels, side, side) + torch.randn(1, channels, 1, 1)).to("cuda", dtype)
+        x = x.contiguous(memory_format=torch.channels_last)
+        weight, bias = (torch.randn(channels).to("cuda", dtype) for _ in range(2))
+        exact = functional.group_norm(x.double(), 32, weight.double(), bias.double(), 1e-5)
+        for silu in (False, True):
+            got = group_norm(x, weight, bias, 32, 1e-5, silu=silu)
+            assert got.is_contiguous(memory_format=torch.channels_last)
+            assert relative(got, functional.silu(exact) if silu else exact) < limit, (rows, channels, side)
+
+
+def test_the_choice_of_norms_is_told_with_both_times(model: Model) -> None:
+    pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
+    with torch.no_grad():
+        _, said = fastest_on_card(model.unet, example(model, 1, SIDE, SIDE))
+    assert "ms a call of the UNet and PyTorch's" in said, said

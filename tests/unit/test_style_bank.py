@@ -284,7 +284,25 @@ TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn", "Co"), exclude_characters="﻿"),
     max_size=40,
 ) | st.sampled_from(
-    ["yes", "null", "~", "1e3", "0o7", ".5e3", "1:30", "- a", "#x", "a: b", "'", '"', "12", "", "{a}", "?0", ":)"]
+    [
+        "yes",
+        "null",
+        "~",
+        "1e3",
+        "0o7",
+        ".5e3",
+        "1:30",
+        "- a",
+        "#x",
+        "a: b",
+        "'",
+        '"',
+        "12",
+        "",
+        "{a}",
+        "?0",
+        ":)",
+    ]
 )
 
 

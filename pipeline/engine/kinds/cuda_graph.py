@@ -30,7 +30,9 @@ def versions() -> tuple[str, ...]:
 def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.cuda_capture import graph_engine
     from pipeline.engine.module_parts import ModuleParts
+    from pipeline.engine.norms import fastest_on_card
+    from pipeline.engine.parts import example
 
-    return graph_engine(
-        "cuda_graph", eager, ModuleParts(eager.model, job.every_rows, eight_bit=job.eight_bit), job
-    )
+    unet, norms = fastest_on_card(eager.model.unet, example(eager.model, job.rows[0], job.height, job.width))
+    parts = ModuleParts(eager.model, job.every_rows, unet=unet, eight_bit=job.eight_bit)
+    return graph_engine("cuda_graph", eager, parts, job, group_norm=norms)
