@@ -71,6 +71,7 @@ class _Capture:
         self._times = StageTimes("capture")
         self._last_ns: int | None = None
         self._opening_since: float | None = None
+        self._devices = 1  # that one call may open, one after the other
 
     def listen(self) -> None:
         """Hear the host and report to it, also while a read blocks."""
@@ -98,7 +99,7 @@ class _Capture:
             "say": "stats",
             "pictures": self._pictures,
             "age_s": age,
-            "opening_s": None if since is None else time.monotonic() - since,
+            "opening_s": None if since is None else (time.monotonic() - since) / self._devices,
             "stages": self._times.facts(),
         }
         if (source := self._source) is not None:
@@ -118,6 +119,7 @@ class _Capture:
                     continue
                 attempt = 0
                 continue
+            self._devices = devices_of(kind, options)
             self._opening_since = time.monotonic()
             try:
                 source = kind.create(options)
@@ -185,6 +187,12 @@ def again(kind: SourceKind, options: Any, info: SourceInfo) -> Any:
     """Options that find the very device that was opened, and no other, where the kind can tell."""
     find_again = getattr(kind, "again", None)
     return options if find_again is None else find_again(options, info)
+
+
+def devices_of(kind: SourceKind, options: Any) -> int:
+    """How many devices one `create` may have to try, where the kind tries several."""
+    devices = getattr(kind, "devices", None)
+    return 1 if devices is None else max(1, devices(options))
 
 
 def look_of(options: Any) -> Look:

@@ -23,7 +23,7 @@ from pipeline.source import SourceInfo
 
 STALL_S: Final = 1.5  # a camera that has delivered and then gives nothing for so long is opened again
 FIRST_PICTURE_S: Final = 8.0  # a camera that has been opened and never gave a picture
-OPENING_S: Final = 60.0  # one call that opens a camera; some drivers (Media Foundation's) take half a minute
+OPENING_S: Final = 60.0  # for each camera that is tried; some drivers (Media Foundation's) take half a minute
 SILENCE_S: Final = 10.0  # a process whose listening thread says nothing for so long is stuck or stopped
 ASLEEP_S: Final = 1.0  # for a process to close the camera when nobody watches
 SLOW_SHARE: Final = 0.5  # of the promised rate; below it the camera is called slow
@@ -58,7 +58,10 @@ class CaptureSide:
         self._options = settings.source.options
         self._pictures = 0
         self._age_s: float | None = None
-        self._opening_s = 0.0  # how long the call that opens the source has taken by now
+        self._opening_s = (
+            0.0  # how long the call that opens the source has taken by now, for each device it tries
+        )
+        self._ended = False  # this run was killed: what it still says is old
         self._slow_since: float | None = None
         self._asleep = False
         self._closed = threading.Event()
@@ -69,7 +72,7 @@ class CaptureSide:
         self._settings = settings
         if restart:
             self._options = settings.source.options
-            self.facts = SourceFacts(settings.source.kind)
+            self.facts, self._opening_s = SourceFacts(settings.source.kind), 0.0
             self.role.restart(wait_s)
 
     def open(self, *, asleep: bool = False) -> None:
@@ -98,7 +101,7 @@ class CaptureSide:
     def close(self, wait_s: float) -> None:
         """Close the camera, whatever it does; closed when this returns."""
         self.role.pause(wait_s)
-        self._asleep = False
+        self._asleep, self._opening_s = False, 0.0
         self._set(status="closed", error=None, slow=None)
 
     def use_canvas(self, canvas: Size) -> None:
@@ -113,7 +116,7 @@ class CaptureSide:
     def watch(self) -> None:
         """The watchdog's tick: by the age of what was delivered, not by the life of a thread."""
         self.role.kill_if_silent(SILENCE_S)
-        if self._opening_s > OPENING_S:
+        if self._opening_s > OPENING_S and self.facts.status in ("starting", "failed", "stalled"):
             self._stuck(f"{self.facts.kind} is still being opened after {self._opening_s:.0f} s", "hang")
         if self.facts.status != "open":
             return
@@ -128,8 +131,8 @@ class CaptureSide:
 
     def _stuck(self, what: str, cause: str) -> None:
         """The source hangs: its process is killed, which frees the device, and a new one opens it."""
-        self._opening_s = 0.0
-        self._set(status="stalled", error=what, slow=None)
+        self._opening_s, self._ended = 0.0, True
+        self._set(status="stalled", error=what, mend=None, slow=None)
         data = {"role": "capture", "status": "stalled"}
         self._emit(Event("fault", f"source: {what}; it is opened again", data, level="warning"))
         self.role.kill_for(what, cause=cause, waiting=True)
@@ -164,14 +167,17 @@ class CaptureSide:
             output=settings.output.size,
             fit=settings.output.fit,
         )
-        self._pictures, self._age_s, self._opening_s = 0, None, 0.0
+        self._pictures, self._age_s = 0, None
+        self._opening_s, self._ended = 0.0, False
         return {"do": "start", "config": to_json(config), "raw": self._raw(), "asleep": self._asleep}
 
     def _hear(self, message: Message) -> None:
         say = message["say"]
         if say == "stats":
             self._count(message)
-        elif say == "opened":
+            return
+        self._opening_s = 0.0  # whatever else it says, it has come back from opening
+        if say == "opened":
             self._opened(message["info"])
         elif say == "asleep":
             self._closed.set()
@@ -192,7 +198,7 @@ class CaptureSide:
 
     def _count(self, stats: Message) -> None:
         self._age_s = stats["age_s"]
-        self._opening_s = stats["opening_s"] or 0.0
+        self._opening_s = 0.0 if self._ended else stats["opening_s"] or 0.0
         self.stages["capture"] = stats["stages"]["capture"]
         for _ in range(min(stats["pictures"] - self._pictures, 1000)):
             self.fps.count()

@@ -10,8 +10,9 @@ from typing import Any
 
 from daemon.config.file import scalar
 
-_NOT_PLAIN = frozenset("?:")
-"""Inside `{…}` ruamel.yaml, which writes YAML 1.2, leaves `?a` and `:)` plain; our reader is PyYAML's, of YAML 1.1."""
+_NOT_PLAIN = frozenset("?:\x85")
+"""ruamel.yaml writes YAML 1.2 and leaves `?a` and `:)` plain inside `{…}`, and a next-line sign anywhere; our reader is
+PyYAML's, of YAML 1.1."""
 
 
 def section_of(tree: Any, section: str) -> Any:

@@ -33,8 +33,6 @@ painting one too."""
 WIDTHS = 8
 """Heads are as wide as a multiple of it: flash attention is given padded ones, the others refuse them."""
 
-ROUNDS, CALLS = 5, 20
-
 
 def order_for(
     shapes: tuple[tuple[int, ...], ...],
@@ -71,31 +69,15 @@ def order_on_card(
     shapes: tuple[tuple[int, ...], ...], device: torch.device, dtype: torch.dtype
 ) -> list[SDPBackend]:
     """`order_for`, measured beside whatever the card does meanwhile."""
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    with torch.cuda.stream(stream), torch.no_grad():
-        return order_for(shapes, device, dtype, on_card)
+    from pipeline.engine.card_timer import CardTimer
+
+    return order_for(shapes, device, dtype, CardTimer(device))
 
 
 def order_for_model(model: Model, job: Job) -> list[SDPBackend]:
     """`order_on_card` for the UNet calls of a job."""
     sides = job.height // model.vae_scale, job.width // model.vae_scale
     return order_on_card(shapes_of(model.unet.config, job.rows[0], *sides), model.device, model.dtype)
-
-
-def on_card(call: Callable[[], object]) -> float:
-    """A `Timer` of CUDA events on the current stream: the least of some rounds, as painted frames may come between."""
-    call()
-    best = float("inf")
-    for _ in range(ROUNDS):
-        begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        begin.record()
-        for _ in range(CALLS):
-            call()
-        end.record()
-        end.synchronize()
-        best = min(best, float(begin.elapsed_time(end)) / CALLS)
-    return best
 
 
 def shapes_of(config: object, rows: int, height: int, width: int) -> tuple[tuple[int, ...], ...]:

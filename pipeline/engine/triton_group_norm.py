@@ -24,7 +24,8 @@ PIXELS: Final = 64
 CHANNELS: Final = 64
 """Of a program's tile: 128 bytes of 16-bit channels side by side, and 32 numbers for each of its 128 threads."""
 CHUNKS: Final = 64
-"""Joined at a time."""
+JOINED: Final = 2048
+"""Chunks, and numbers of theirs, that are joined at a time."""
 
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, *, silu: bool) -> Tensor:
@@ -43,13 +44,17 @@ def group_norm(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float,
     affine = torch.empty((2, rows, channels), dtype=torch.float32, device=x.device)
     out = torch.empty_like(x)
     tiles = (chunks, parts, rows)
-    _moments[tiles](x, moments[0], moments[1], pixels, channels, PIXELS, CHANNELS)
+    # Said, since Triton's own default changes (and 3.9 warns of it): a x + b in one rounding.
+    fused = {"enable_fp_fusion": True}
+    _moments[tiles](x, moments[0], moments[1], pixels, channels, PIXELS, CHANNELS, **fused)
     each = channels // groups
+    width = triton.next_power_of_2(each)
+    joined = min(CHUNKS, triton.next_power_of_2(chunks), max(1, JOINED // width))
     _affine[(groups, rows)](
         moments[0], moments[1], weight, bias, affine[0], affine[1], pixels, channels, chunks, each, eps,
-        PIXELS, CHUNKS, triton.next_power_of_2(each),
+        PIXELS, joined, width, **fused,
     )  # fmt: skip
-    _apply[tiles](x, affine[0], affine[1], out, pixels, channels, silu, PIXELS, CHANNELS)
+    _apply[tiles](x, affine[0], affine[1], out, pixels, channels, silu, PIXELS, CHANNELS, **fused)
     return out
 
 

@@ -33,6 +33,11 @@ def again(options: Options, info: SourceInfo) -> Options:
     return options.model_copy(update={"stay": info.identity}) if info.kind == "webcam" else options
 
 
+def devices(options: Options) -> int:
+    """That `create` may try to open."""
+    return 1 if options.stay else len(_listed([]))
+
+
 def create(options: Options) -> AutoSource:
     """Raises SourceError when `stay` names a camera that is away."""
     picture = {"crop": options.crop, "rotate": options.rotate, "mirror": options.mirror}

@@ -81,6 +81,11 @@ def create(options: Options) -> Webcam:
     raise SourceError(f"webcam: no camera of the list can be opened: {said}", errors[0].mend)
 
 
+def devices(options: Options) -> int:
+    """That `create` may try to open."""
+    return 1 + len(options.fallback)
+
+
 def _find(device: str) -> Camera:
     try:
         return find_camera(device)

@@ -14,13 +14,14 @@ from pipeline.admission import Admission
 from pipeline.conditioning import TextConditioner
 from pipeline.engine.agreement import LIMIT, LIMIT_8_BIT, distance, objection, relative
 from pipeline.engine.build_process import build_in_process
-from pipeline.engine.cuda_capture import WARM_UPS, CudaRecorder
+from pipeline.engine.cuda_capture import WARM_UPS, CudaRecorder, graph_engine
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.fp8 import supported
 from pipeline.engine.graph_engine import GraphEngine
 from pipeline.engine.job import Job
 from pipeline.engine.kinds import cuda_graph, inductor
-from pipeline.engine.norms import fastest_on_card
+from pipeline.engine.module_parts import ModuleParts
+from pipeline.engine.norms import FusedGroupNorm, fastest_on_card, with_norms
 from pipeline.engine.parts import example
 from pipeline.models.load import load_model
 from pipeline.models.model import Model
@@ -71,8 +72,8 @@ def batch_for(engine: EagerEngine | GraphEngine, steps: int) -> StreamBatch:
 
 
 @pytest.mark.parametrize("steps", [1, 4])
-def test_the_stream_equals_eager_through_every_live_change(model, steps):
-    engine = cuda_graph.load(job(steps), None, EagerEngine(model))
+def test_the_stream_equals_eager_through_every_live_change(model, steps, tmp_path):
+    engine = cuda_graph.load(job(steps), tmp_path, EagerEngine(model))
     eager = EagerEngine(model)
     ours, theirs = batch_for(engine, steps), batch_for(eager, steps)
     states = [state_for(model, steps, 0)]
@@ -94,9 +95,9 @@ def test_the_stream_equals_eager_through_every_live_change(model, steps):
     engine.close()
 
 
-def test_pictures_that_follow_each_other_without_a_wait_do_not_mix(model):
+def test_pictures_that_follow_each_other_without_a_wait_do_not_mix(model, tmp_path):
     """The decode queue is behind; the main queue goes on writing."""
-    engine, eager = cuda_graph.load(job(1), None, EagerEngine(model)), EagerEngine(model)
+    engine, eager = cuda_graph.load(job(1), tmp_path, EagerEngine(model)), EagerEngine(model)
     batch, state = batch_for(engine, 1), state_for(model, 1, 1)
     for _ in range(6):
         frames = [picture() for _ in range(2)]
@@ -114,9 +115,9 @@ def test_pictures_that_follow_each_other_without_a_wait_do_not_mix(model):
     engine.close()
 
 
-def test_the_painting_thread_never_waits(model):
+def test_the_painting_thread_never_waits(model, tmp_path):
     """A step is asked for while the card is busy for a long time: the call comes back at once."""
-    engine = cuda_graph.load(job(1), None, EagerEngine(model))
+    engine = cuda_graph.load(job(1), tmp_path, EagerEngine(model))
     batch, state, frame = batch_for(engine, 1), state_for(model, 1, 1), picture()
     for _ in range(3):
         engine.step(batch, engine.encode(frame), state, [0])
@@ -133,7 +134,7 @@ def test_the_painting_thread_never_waits(model):
     engine.close()
 
 
-def test_recording_beside_a_thread_that_paints_and_allocates(model):
+def test_recording_beside_a_thread_that_paints_and_allocates(model, tmp_path):
     eager, halt, failed = EagerEngine(model), threading.Event(), []
 
     def paint() -> None:
@@ -148,7 +149,7 @@ def test_recording_beside_a_thread_that_paints_and_allocates(model):
     thread = threading.Thread(target=paint)
     thread.start()
     try:
-        engine = cuda_graph.load(job(1), None, EagerEngine(model))
+        engine = cuda_graph.load(job(1), tmp_path, EagerEngine(model))
         found = distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))
     finally:
         halt.set()
@@ -158,9 +159,9 @@ def test_recording_beside_a_thread_that_paints_and_allocates(model):
     engine.close()
 
 
-def test_rows_are_added_while_steps_are_recorded(model):
+def test_rows_are_added_while_steps_are_recorded(model, tmp_path):
     """All on the card's one generator and allocator: a recording that fails would refuse every later one."""
-    engine = cuda_graph.load(job(1), None, EagerEngine(model))
+    engine = cuda_graph.load(job(1), tmp_path, EagerEngine(model))
     batch, state = batch_for(engine, 1), state_for(model, 1, 1)
     engine.step(batch, engine.encode(picture()), state, [0])
     for rows in (3, 5, 6):
@@ -191,10 +192,10 @@ def test_a_recording_that_fails_leaves_the_card_usable():
 
 
 @pytest.mark.parametrize("what", ["linear", "all"])
-def test_8_bit_layers_stay_near(model, what):
+def test_8_bit_layers_stay_near(model, what, tmp_path):
     if (reason := supported(torch.device("cuda"))) is not None:
         pytest.skip(reason)
-    engine = cuda_graph.load(job(1, fp8=what), None, EagerEngine(model))
+    engine = cuda_graph.load(job(1, fp8=what), tmp_path, EagerEngine(model))
     assert not engine.follows_weights
     found = distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3))
     assert objection(found, LIMIT_8_BIT) is None, found
@@ -236,8 +237,37 @@ def test_group_norm_in_triton_equals_pytorchs_on_the_card(dtype: torch.dtype) ->
             assert relative(got, functional.silu(exact) if silu else exact) < limit, (rows, channels, side)
 
 
+@pytest.mark.parametrize("what", ["none", "all"])
+def test_norms_in_triton_are_recorded_and_follow_weights(model: Model, what: str) -> None:
+    """Taken whether they are faster or not."""
+    pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
+    from pipeline.engine.triton_group_norm import group_norm
+
+    if what != "none" and (reason := supported(torch.device("cuda"))) is not None:
+        pytest.skip(reason)
+    wanted = job(1, fp8=what)
+    unet = with_norms(model.unet, lambda norm: FusedGroupNorm(norm, group_norm))
+    parts = ModuleParts(model, wanted.every_rows, unet=unet, eight_bit=wanted.eight_bit)
+    engine = graph_engine("cuda_graph", EagerEngine(model), parts, wanted)
+    limit = LIMIT if what == "none" else LIMIT_8_BIT
+    assert objection(distance(EagerEngine(model), engine, picture(), state_for(model, 1, 3)), limit) is None
+    batch, state = batch_for(engine, 1), state_for(model, 1, 3)
+    engine.step(batch, engine.encode(picture()), state, [0])
+    assert engine.recorded(60)
+    if what == "none":
+        weight = model.unet.conv_norm_out.weight
+        with torch.inference_mode():
+            weight.mul_(1.5)
+        try:
+            found = distance(EagerEngine(model), engine, picture(), state)
+        finally:
+            with torch.inference_mode():
+                weight.div_(1.5)
+        assert objection(found, limit) is None
+    engine.close()
+
+
 def test_the_choice_of_norms_is_told_with_both_times(model: Model) -> None:
     pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
-    with torch.no_grad():
-        _, said = fastest_on_card(model.unet, example(model, 1, SIDE, SIDE))
+    _, said = fastest_on_card(model.unet, example(model, 1, SIDE, SIDE))
     assert "ms a call of the UNet and PyTorch's" in said, said

@@ -46,7 +46,11 @@ def not_a_number(x, weight, bias, groups, eps, *, silu):
 
 
 def not_installed():
-    raise ImportError("Triton is not installed: pip install triton")
+    raise norms.NotInstalledError("Triton is not installed: pip install triton")
+
+
+def no_library():
+    raise OSError("libtriton.so: cannot open shared object file")
 
 
 class Clock:
@@ -117,16 +121,37 @@ def test_the_copy_shares_every_tensor_and_follows_weights_written_in_place():
         (lambda: plain_kernel, 0.9, r"torch \(Triton's takes .* and PyTorch's"),
         (lambda: wrong_kernel, 9.0, r"torch \(Triton's differs: "),
         (lambda: not_a_number, 9.0, r"torch \(Triton's differs: inf"),
-        (lambda: broken_kernel, 9.0, r"torch \(Triton's fails: Failed to find C compiler.\)"),
+        (
+            lambda: broken_kernel,
+            9.0,
+            r"torch \(measuring Triton's failed: RuntimeError: Failed to find C compiler.\)",
+        ),
+        (no_library, 9.0, r"torch \(measuring Triton's failed: OSError: libtriton.so"),
         (not_installed, 9.0, r"torch \(Triton is not installed: pip install triton\)"),
     ],
-    ids=["slower", "wrong", "NaN", "broken", "not installed"],
+    ids=["slower", "wrong", "NaN", "broken", "no library", "not installed"],
 )
 def test_any_other_kernel_leaves_pytorchs(model, inputs, load, ratio, said):
     with torch.no_grad():
         unet, why = norms.fastest(model.unet, inputs, Clock(ratio), load)
     assert unet is model.unet
     assert re.fullmatch(said + ".*", why), why
+
+
+def test_a_start_that_ended_the_process_leaves_triton_out_from_then_on(tmp_path):
+    from pipeline.engine.cache import Place
+    from pipeline.engine.kinds.cuda_graph import _crashed
+
+    place = Place(tmp_path / "engine")
+    with place.trial():
+        assert _crashed(place.folder) is None
+    (place.folder / "trials").write_text("x")  # as a process leaves it that ended inside
+    for _ in range(2):
+        with place.trial():
+            assert "without-triton" in (_crashed(place.folder) or "")
+    (place.folder / "without-triton").unlink()
+    with place.trial():
+        assert _crashed(place.folder) is None
 
 
 # ---------------------------------------------------------------- the kernels
@@ -184,11 +209,13 @@ else:
 
 COMPILED = """
 import warnings
-warnings.simplefilter("ignore")
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from pipeline.engine import triton_group_norm as kernels
+
+warnings.simplefilter("error")
+POINTERS = {"x", "out", "mean", "squares", "scale", "shift", "weight", "bias"}
 
 def compiled(name, dtype, capability, **constants):
     kernel = getattr(kernels, name)
@@ -204,13 +231,20 @@ def compiled(name, dtype, capability, **constants):
         kernel,
         signature={argument: type_of(argument) for argument in kernel.arg_names},
         constexprs={(kernel.arg_names.index(key),): value for key, value in constants.items()},
+        attrs={  # as a launch finds them, so that it is this code that is compiled
+            (place,): [["tt.divisibility", 16]]
+            for place, argument in enumerate(kernel.arg_names) if argument in POINTERS | {"channels"}
+        },
     )
-    assert triton.compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
+    options = {"enable_fp_fusion": True}
+    assert triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm["cubin"]
 
-for capability, dtype in ((75, "fp16"), (90, "fp16"), (90, "bf16")):
+for capability, dtype in ((75, "fp16"), (80, "fp32"), (90, "bf16")):
     compiled("_moments", dtype, capability, PIXELS=64, CHANNELS=64)
-    compiled("_affine", dtype, capability, PIXELS=64, CHUNKS=64, WIDTH=16)
-    compiled("_apply", dtype, capability, SILU=True, PIXELS=64, CHANNELS=64)
+    for silu in (False, True):
+        compiled("_apply", dtype, capability, SILU=silu, PIXELS=64, CHANNELS=64)
+for joined, width in ((64, 16), (64, 32), (32, 64), (16, 128), (1, 16)):
+    compiled("_affine", "fp16", 90, PIXELS=64, CHUNKS=joined, WIDTH=width)
 """
 
 

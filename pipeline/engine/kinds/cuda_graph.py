@@ -1,4 +1,4 @@
-"""`kind: cuda_graph`: PyTorch's kernels replayed as CUDA graphs; there within a second, no compiler needed."""
+"""`kind: cuda_graph`: PyTorch's kernels replayed as CUDA graphs; there within seconds, no compiler needed."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ def load(job: Job, folder: Path, eager: EagerEngine) -> Engine:
     from pipeline.engine.norms import fastest_on_card
     from pipeline.engine.parts import example
 
-    unet, norms = fastest_on_card(eager.model.unet, example(eager.model, job.rows[0], job.height, job.width))
+    unet = eager.model.unet
+    if (crashed := _crashed(folder)) is not None:
+        norms = f"torch ({crashed})"
+    else:
+        unet, norms = fastest_on_card(unet, example(eager.model, job.rows[0], job.height, job.width))
     parts = ModuleParts(eager.model, job.every_rows, unet=unet, eight_bit=job.eight_bit)
     return graph_engine("cuda_graph", eager, parts, job, group_norm=norms)
+
+
+def _crashed(folder: Path) -> str | None:
+    """Triton compiles inside this process. Where an earlier start ended in it, or in anything else that begins here,
+    graphs are recorded without it from then on."""
+    from pipeline.engine.cache import Place
+
+    mark = folder / "without-triton"
+    if Place(folder).failed_trials() > 1:  # this one counts
+        mark.touch()
+    return f"the process once ended while it began; delete {mark} to try again" if mark.exists() else None
