@@ -5,20 +5,20 @@ its time.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+
+from tests.running import Daemon
 
 OUT = "/dev/video10"
 VIVID = Path("/sys/bus/platform/drivers/vivid")
@@ -37,44 +37,18 @@ styles:
 """
 
 
-class Phosphene:
+class Phosphene(Daemon):
+    """Running with a configuration. Asked over HTTP, since a new Python takes seconds here; a command that a test is
+    about goes through the command line."""
+
     def __init__(self, home: Path, config: str = CONFIG) -> None:
-        for name in ("config/phosphene", "state", "runtime"):
-            (home / name).mkdir(parents=True, mode=0o700)
+        super().__init__(home)
+        (home / "config" / "phosphene").mkdir()
         (home / "config" / "phosphene" / "config.yaml").write_text(config)
-        self.log = home / "log.txt"
-        self.environment = {
-            **os.environ,
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "XDG_STATE_HOME": str(home / "state"),
-            "XDG_RUNTIME_DIR": str(home / "runtime"),
-        }
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "daemon", "run"], env=self.environment, stdout=log, stderr=log
-            )
+        self.start()
 
-    def command(self, *arguments: str) -> str:
-        argv = [sys.executable, "-m", "daemon", *arguments]
-        return subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=60).stdout
-
-    def status(self) -> dict[str, Any]:
-        out = self.command("status", "--json")
-        return json.loads(out) if out.strip() else {}
-
-    def wait(self, condition: Callable[[dict[str, Any]], object], seconds: float = 120) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
-        status: dict[str, Any] = {}
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log.read_text()
-            status = self.status()
-            if "sinks" in status and condition(status):  # without them it does not answer yet
-                return status
-            time.sleep(0.2)
-        raise AssertionError(f"{json.dumps(status, indent=1)}\n{self.log.read_text()}")
-
-    def painting(self) -> dict[str, Any]:
-        return self.wait(lambda s: s["sinks"][0]["showing"] == "styled")
+    def now(self) -> dict[str, Any]:
+        return self.wait(lambda status: True, 30)
 
 
 class Watcher(threading.Thread):
@@ -128,7 +102,7 @@ def phosphene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phosphene]:
     made = Phosphene(tmp_path_factory.mktemp("home"))
     capture = None
     while capture is None or not capture.isOpened():
-        assert time.monotonic() < begin + 60, made.log.read_text()
+        assert time.monotonic() < begin + 60, made.output
         time.sleep(0.05)
         capture = cv2.VideoCapture(OUT, cv2.CAP_V4L2)
     assert capture.read()[0]
@@ -137,8 +111,7 @@ def phosphene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phosphene]:
     try:
         yield made
     finally:
-        made.process.send_signal(signal.SIGTERM)
-        assert made.process.wait(10) == 0
+        assert made.end(seconds=10) == 0
 
 
 def colourfulness(picture: np.ndarray) -> float:
@@ -159,29 +132,29 @@ def raw_bars(picture: np.ndarray) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _painted(phosphene: Phosphene) -> Iterator[None]:
+def _painted(phosphene: Phosphene) -> None:
     """Whatever a test left, the next one begins with the same picture."""
-    yield
-    if phosphene.process.poll() is None:
-        phosphene.command("resume")
-        phosphene.command("style", "heat")
+    phosphene.now()  # it answers
+    phosphene.submit(command="mode", mode="styled")
+    phosphene.submit(command="style", name="heat")
+    revision = phosphene.now()["revision"]
+    phosphene.painting(150)
+    phosphene.wait(lambda s: s["metrics"]["shown_revision"] >= revision)
 
 
 def test_a_painted_picture_of_the_right_size_comes_out_and_follows_the_style(phosphene):
     with Watcher() as watcher:
         assert watcher.picture().shape == (*SIZE, 3)
-        phosphene.painting()
         heat = watcher.picture()
         assert not raw_bars(heat)
         phosphene.command("style", "ink")
-        revision = phosphene.status()["revision"]
+        revision = phosphene.now()["revision"]
         phosphene.wait(lambda s: s["metrics"]["shown_revision"] >= revision)
         ink = watcher.picture()
         # A thermal picture is orange and violet, a pencil sketch nearly grey: red and blue in their places.
         assert colourfulness(heat) > colourfulness(ink) + 20
         red, _, blue = heat.reshape(-1, 3).mean(axis=0)
         assert red > blue, "red and blue are swapped"
-        phosphene.command("style", "heat")
 
 
 def test_ffmpeg_reads_the_same_stream(phosphene):
@@ -212,7 +185,7 @@ def test_the_newest_content_arrives(phosphene):
     """vivid's picture is changed from colour bars to one colour: bypass shows it as it is."""
     phosphene.painting()
     with Watcher() as watcher:
-        phosphene.command("bypass")
+        phosphene.submit(command="mode", mode="bypass")
         phosphene.wait(lambda s: s["sinks"][0]["showing"] == "raw")
         assert raw_bars(watcher.picture())
         subprocess.run(["v4l2-ctl", "-d", "/dev/video0", "-c", "test_pattern=6"], check=True)  # 100% white
@@ -221,8 +194,6 @@ def test_the_newest_content_arrives(phosphene):
             assert time.monotonic() < begin + 20, picture.mean()
         print(f"a change before the camera was seen by the reader within {time.monotonic() - begin:.2f} s")
         subprocess.run(["v4l2-ctl", "-d", "/dev/video0", "-c", "test_pattern=0"], check=True)
-        phosphene.command("resume")
-        phosphene.painting()
 
 
 @pytest.mark.parametrize("role", ["engine", "capture"])
@@ -234,9 +205,9 @@ def test_the_virtual_camera_survives_kill_9_of_each_child_without_showing_the_ra
         os.kill(before["processes"][role], signal.SIGKILL)
         part = "engine" if role == "engine" else "source"
         restarts = before[part]["restarts"]
-        while phosphene.status()[part]["restarts"] == restarts:
+        while phosphene.now()[part]["restarts"] == restarts:
             assert not raw_bars(watcher.picture())
-        while phosphene.status()["sinks"][0]["showing"] != "styled":
+        while phosphene.now()["sinks"][0]["showing"] != "styled":
             assert not raw_bars(watcher.picture())
         after = phosphene.painting()
         assert after["processes"][role] != before["processes"][role]

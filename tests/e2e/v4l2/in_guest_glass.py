@@ -60,8 +60,8 @@ def test_the_time_in_the_pixels_is_the_latency(tmp_path: Path, mode: str) -> Non
         phosphene = Phosphene(tmp_path, CONFIG)
         try:
             # A slow guest's painted pictures are "held" most of the time: older than half a second.
-            phosphene.wait(lambda s: s["sinks"][0]["showing"] in ("styled", "held"))
-            phosphene.command("mode", mode)
+            phosphene.wait(lambda s: s["sinks"][0]["showing"] in ("styled", "held"), 120)
+            phosphene.submit(command="mode", mode=mode)
             status = phosphene.wait(
                 lambda s: s["sinks"][0]["showing"] in ("raw", "styled", "held") and s["mode"] == mode
             )
@@ -75,6 +75,5 @@ def test_the_time_in_the_pixels_is_the_latency(tmp_path: Path, mode: str) -> Non
             )
             assert 0 < middle < 2000
         finally:
-            phosphene.process.terminate()
-            phosphene.process.wait(10)
+            phosphene.end(seconds=10)
             camera.kill()
