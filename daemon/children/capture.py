@@ -59,7 +59,7 @@ class CaptureSide:
         self._pictures = 0
         self._age_s: float | None = None
         self._opening_s = (
-            0.0  # how long the call that opens the source has taken by now, for each device it tries
+            0.0  # that the call which opens the source has taken by now, for each device it tries
         )
         self._ended = False  # this run was killed: what it still says is old
         self._slow_since: float | None = None

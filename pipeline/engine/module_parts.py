@@ -33,7 +33,8 @@ class ModuleParts:
     ) -> None:
         self._rows = frozenset(rows)
         self._encode, self._decode, self._unet = EncodePart(model), DecodePart(model), UNetPart(model)
-        self._unet.unet = unet or model.unet
+        if unet is not None:
+            self._unet.unet = unet
         if eight_bit is not None:
             from pipeline.engine.fp8 import quantize
 

@@ -6,6 +6,7 @@ import copy
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -42,12 +43,15 @@ class FusedGroupNorm(nn.Module):
         self.weight, self.bias = norm.weight, norm.bias
         self._groups, self._eps, self._kernel = norm.num_groups, norm.eps, kernel
 
-    def forward(self, x: Tensor, *, silu: bool = False) -> Tensor:
-        nhwc = x.contiguous(memory_format=torch.channels_last)
-        return self._kernel(nhwc, self.weight, self.bias, self._groups, self._eps, silu=silu)
+    def forward(self, x: Tensor) -> Tensor:
+        return self._computed(x, silu=False)
 
     def with_silu(self, x: Tensor) -> Tensor:
-        return self(x, silu=True)  # type: ignore[no-any-return]
+        return self._computed(x, silu=True)
+
+    def _computed(self, x: Tensor, *, silu: bool) -> Tensor:
+        nhwc = x.contiguous(memory_format=torch.channels_last)
+        return self._kernel(nhwc, self.weight, self.bias, self._groups, self._eps, silu=silu)
 
 
 def fastest_on_card(unet: UNet, inputs: Sequence[Tensor]) -> tuple[UNet, str]:
@@ -78,8 +82,8 @@ def fastest(
             fused = FusedGroupNorm(norm, kernel)
             if (wrong := _difference(norm, fused, x, silu=call[2])) is not None:
                 return unet, f"torch (Triton's differs: {wrong})"
-            ours += times * milliseconds(lambda f=fused, x=x, s=call[2]: _run(f, x, silu=s))  # type: ignore[misc]
-            theirs += times * milliseconds(lambda n=norm, x=x, s=call[2]: _run(n, x, silu=s))  # type: ignore[misc]
+            ours += times * milliseconds(partial(_run, fused, x, silu=call[2]))
+            theirs += times * milliseconds(partial(_run, norm, x, silu=call[2]))
     except NotInstalledError as error:
         return unet, f"torch ({error})"
     except Exception as error:  # no C compiler, no memory left, a card or a driver that Triton does not know

@@ -58,13 +58,32 @@ def group_norm(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float,
     return out
 
 
+@triton.jit
+def _tile(pixels, channels, PIXELS: tl.constexpr, CHANNELS: tl.constexpr):
+    """Of this program: its channels, where its numbers of x lie [PIXELS, CHANNELS], and which of them there are."""
+    pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    inside = (pixel[:, None] < pixels) & (channel[None, :] < channels)
+    return channel, (tl.program_id(2) * pixels + pixel[:, None]) * channels + channel[None, :], inside
+
+
+@triton.jit
+def _of_chunks(
+    first, pixels, channels, chunks, each, PIXELS: tl.constexpr, CHUNKS: tl.constexpr, WIDTH: tl.constexpr
+):
+    """Where the moments of this program's group lie in the chunks from `first` on [CHUNKS, WIDTH], which of them there
+    are, and how many pixels each chunk has [CHUNKS, 1]."""
+    chunk = (first + tl.arange(0, CHUNKS))[:, None]
+    within = tl.arange(0, WIDTH)[None, :]
+    at = (tl.program_id(1) * chunks + chunk) * channels + tl.program_id(0) * each + within
+    count = tl.minimum(pixels - chunk * PIXELS, PIXELS).to(tl.float32)
+    return at, (chunk < chunks) & (within < each), count
+
+
 @triton.jit(do_not_specialize=["pixels"])
 def _moments(x, mean, squares, pixels, channels, PIXELS: tl.constexpr, CHANNELS: tl.constexpr):
-    chunk, part, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    pixel = chunk * PIXELS + tl.arange(0, PIXELS)
-    channel = part * CHANNELS + tl.arange(0, CHANNELS)
-    inside = (pixel[:, None] < pixels) & (channel[None, :] < channels)
-    at = (row * pixels + pixel[:, None]) * channels + channel[None, :]
+    chunk, row = tl.program_id(0), tl.program_id(2)
+    channel, at, inside = _tile(pixels, channels, PIXELS, CHANNELS)
     values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
     count = tl.minimum(pixels - chunk * PIXELS, PIXELS).to(tl.float32)
     of_chunk = tl.sum(values, axis=0) / count
@@ -85,20 +104,14 @@ def _affine(
     numbers = 1.0 * pixels * each
     sums = tl.zeros([CHUNKS, WIDTH], tl.float32)
     for first in range(0, chunks, CHUNKS):
-        chunk = first + tl.arange(0, CHUNKS)
-        inside = (chunk[:, None] < chunks) & (within[None, :] < each)
-        at = (row * chunks + chunk[:, None]) * channels + channel[None, :]
-        count = tl.minimum(pixels - chunk * PIXELS, PIXELS).to(tl.float32)
-        sums += tl.load(mean + at, mask=inside, other=0.0) * count[:, None]
+        at, inside, count = _of_chunks(first, pixels, channels, chunks, each, PIXELS, CHUNKS, WIDTH)
+        sums += tl.load(mean + at, mask=inside, other=0.0) * count
     average = tl.sum(tl.sum(sums, axis=1), axis=0) / numbers
     sums = tl.zeros([CHUNKS, WIDTH], tl.float32)
     for first in range(0, chunks, CHUNKS):
-        chunk = first + tl.arange(0, CHUNKS)
-        inside = (chunk[:, None] < chunks) & (within[None, :] < each)
-        at = (row * chunks + chunk[:, None]) * channels + channel[None, :]
-        count = tl.minimum(pixels - chunk * PIXELS, PIXELS).to(tl.float32)
+        at, inside, count = _of_chunks(first, pixels, channels, chunks, each, PIXELS, CHUNKS, WIDTH)
         away = tl.where(inside, tl.load(mean + at, mask=inside, other=0.0) - average, 0.0)
-        sums += tl.load(squares + at, mask=inside, other=0.0) + away * away * count[:, None]
+        sums += tl.load(squares + at, mask=inside, other=0.0) + away * away * count
     variance = tl.sum(tl.sum(sums, axis=1), axis=0) / numbers
     mine = within < each
     a = tl.load(weight + channel, mask=mine, other=0.0).to(tl.float32) / tl.sqrt(variance + eps)
@@ -112,11 +125,8 @@ def _apply(
     x, scale, shift, out, pixels, channels, SILU: tl.constexpr,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    chunk, part, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    pixel = chunk * PIXELS + tl.arange(0, PIXELS)
-    channel = part * CHANNELS + tl.arange(0, CHANNELS)
-    inside = (pixel[:, None] < pixels) & (channel[None, :] < channels)
-    at = (row * pixels + pixel[:, None]) * channels + channel[None, :]
+    row = tl.program_id(2)
+    channel, at, inside = _tile(pixels, channels, PIXELS, CHANNELS)
     a = tl.load(scale + row * channels + channel, mask=channel < channels, other=0.0)
     b = tl.load(shift + row * channels + channel, mask=channel < channels, other=0.0)
     y = tl.load(x + at, mask=inside, other=0.0).to(tl.float32) * a[None, :] + b[None, :]

@@ -7,10 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
 from daemon.children import capture
@@ -18,6 +15,7 @@ from daemon.children.roles import Roles
 from daemon.settings import Settings
 from pipeline.frame import Size
 from pipeline.messages import Event, LiveState
+from tests.clips import write_video
 from tests.running import alive
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="named pipes of this kind are POSIX'")
@@ -25,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="named pipes of 
 
 def test_a_source_whose_opening_hangs_is_opened_by_a_new_process(tmp_path, monkeypatch):
     monkeypatch.setattr(capture, "OPENING_S", 3.0)
-    path = tmp_path / "clip.avi"
+    path = tmp_path / "clip.mp4"
     os.mkfifo(path)  # nobody writes into it: to open it is to wait for ever
     settings = Settings.model_validate({"source": {"kind": "video_file", "path": str(path)}})
     events: list[Event] = []
@@ -40,24 +38,13 @@ def test_a_source_whose_opening_hangs_is_opened_by_a_new_process(tmp_path, monke
         (said,) = [event for event in events if event.kind == "fault"]
         assert "it is opened again" in said.message
         path.unlink()
-        write_clip(path)
+        write_video(path, [0, 40])
         watch(roles, lambda: roles.capture.facts.status == "open")
         assert roles.capture.role.pid != hung
         assert not alive(hung)
         assert roles.capture.role.causes == {"hang": roles.capture.role.restarts}
     finally:
         roles.stop()
-
-
-def write_clip(path: Path) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        for _ in range(2):
-            container.mux(
-                stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24"))
-            )
-        container.mux(stream.encode())
 
 
 def watch(roles: Roles, condition: Callable[[], bool]) -> None:

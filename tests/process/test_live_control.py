@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-CONFIG = """
-source: {{kind: image, path: {portrait}}}
+from pipeline.sources.demo import PORTRAIT
+
+CONFIG = f"""
+source: {{kind: image, path: {PORTRAIT}}}
 sinks: [preview, "null"]
 output: {{size: 320x240}}
 similarity: {{enabled: false}}
@@ -21,7 +23,7 @@ style: ink
 styles:
   ink: {{prompt: pencil sketch}}
   heat: {{prompt: thermal camera}}
-""".format(portrait=Path(__file__).parents[2] / "pipeline" / "sources" / "_demo" / "astronaut.jpg")
+"""
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +20,7 @@ from pipeline.engine.eager import EagerEngine
 from pipeline.engine.fp8 import Fp8Convolution, Fp8Linear, quantize
 from pipeline.models.load import load_model
 from pipeline.schedule import Schedule
-
-PORTRAIT = Path(__file__).parents[2] / "pipeline" / "sources" / "_demo" / "astronaut.jpg"
+from pipeline.sources.demo import PORTRAIT
 
 
 def test_fused_attention_is_the_same_and_follows_weights_written_in_place():

@@ -21,7 +21,7 @@ from pipeline.engine import norms
 from pipeline.engine.agreement import relative
 from pipeline.engine.eager import EagerEngine
 from pipeline.engine.module_parts import ModuleParts
-from pipeline.engine.parts import example
+from pipeline.engine.parts import example, paired
 from pipeline.models.group_norm import GroupNorm
 from pipeline.models.load import load_model
 
@@ -90,8 +90,8 @@ def test_the_faster_kernel_is_taken_and_changes_no_prediction(model, inputs):
     assert clock.calls >= 2 * 3  # norms of several shapes were measured
     x, waves, *kv = inputs
     with torch.no_grad():
-        plain = ModuleParts(model, (2,)).unet(x, waves, list(zip(kv[::2], kv[1::2], strict=True)))
-        other = ModuleParts(model, (2,), unet=unet).unet(x, waves, list(zip(kv[::2], kv[1::2], strict=True)))
+        plain = ModuleParts(model, (2,)).unet(x, waves, paired(tuple(kv)))
+        other = ModuleParts(model, (2,), unet=unet).unet(x, waves, paired(tuple(kv)))
     assert relative(other, plain) < 1e-5
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from pipeline.sources import auto, demo, image, noise, test_pattern, video_file,
 from pipeline.sources._camera_mode import closest
 from pipeline.sources._pace import Pace
 from pipeline.v4l2 import Mode
+from tests.clips import write_video
 
 DAY_NS = 86_400_000_000_000
 
@@ -29,23 +28,6 @@ DAY_NS = 86_400_000_000_000
 def take(source, count):
     """Copies: `Picture.image` is valid until the next read."""
     return [(p.image.copy(), p.t_capture) for p in (source.read() for _ in range(count))]
-
-
-def write_video(path, times_ms, size=(64, 48)):
-    """A file whose picture k, shown at times_ms[k], is grey level 10*k."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for index, ms in enumerate(times_ms):
-            frame = av.VideoFrame.from_ndarray(
-                np.full((size[1], size[0], 3), 10 * index, np.uint8), format="rgb24"
-            )
-            frame.pts, frame.time_base = ms, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.mark.parametrize("kind", [demo, test_pattern])

@@ -8,19 +8,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from integrations.obs.kit import names
-from pipeline import sources
+from pipeline.sources.demo import PORTRAIT
 from tests.e2e.obs.test_install import OVERLAY, Phosphene
 
 pytestmark = pytest.mark.e2e
 
-PORTRAIT = Path(sources.__file__).parent / "_demo" / "astronaut.jpg"
 SMALL = {
     "output": {"size": "320x180"},
     "model": {"size": "64x64"},

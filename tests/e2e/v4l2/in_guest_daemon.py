@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.faults.camera_faults import BARS
+from tests.faults.viewer import is_slate, shows_bars
 from tests.running import Daemon
 
 OUT = "/dev/video10"
@@ -49,6 +51,11 @@ class Phosphene(Daemon):
 
     def now(self) -> dict[str, Any]:
         return self.wait(lambda status: True, 30)
+
+    def shown(self) -> None:
+        """Wait until what was commanded last is painted."""
+        revision = self.now()["revision"]
+        self.wait(lambda s: s["metrics"]["shown_revision"] >= revision)
 
 
 class Watcher(threading.Thread):
@@ -118,17 +125,8 @@ def colourfulness(picture: np.ndarray) -> float:
     return float((picture.max(axis=2) - picture.min(axis=2)).mean())
 
 
-def is_slate(picture: np.ndarray) -> bool:
-    """Dark and bluish, as `daemon.picture.slate` paints it."""
-    red, _, blue = picture.reshape(-1, 3).mean(axis=0)
-    return bool(picture.mean() < 60 and blue > red)
-
-
 def raw_bars(picture: np.ndarray) -> bool:
-    """Whether vivid's own colour bars (75 %) are to be seen unpainted: five pure colours, each on some of it."""
-    pure = 190.0 * np.array([[1, 1, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1]])
-    shares = [(np.abs(picture - colour).max(axis=2) < 30).mean() for colour in pure]
-    return sum(share > 0.03 for share in shares) >= 5
+    return shows_bars(picture, BARS)
 
 
 @pytest.fixture(autouse=True)
@@ -137,9 +135,8 @@ def _painted(phosphene: Phosphene) -> None:
     phosphene.now()  # it answers
     phosphene.submit(command="mode", mode="styled")
     phosphene.submit(command="style", name="heat")
-    revision = phosphene.now()["revision"]
     phosphene.painting(150)
-    phosphene.wait(lambda s: s["metrics"]["shown_revision"] >= revision)
+    phosphene.shown()
 
 
 def test_a_painted_picture_of_the_right_size_comes_out_and_follows_the_style(phosphene):
@@ -148,8 +145,7 @@ def test_a_painted_picture_of_the_right_size_comes_out_and_follows_the_style(pho
         heat = watcher.picture()
         assert not raw_bars(heat)
         phosphene.command("style", "ink")
-        revision = phosphene.now()["revision"]
-        phosphene.wait(lambda s: s["metrics"]["shown_revision"] >= revision)
+        phosphene.shown()
         ink = watcher.picture()
         # A thermal picture is orange and violet, a pencil sketch nearly grey: red and blue in their places.
         assert colourfulness(heat) > colourfulness(ink) + 20
